@@ -1,0 +1,1 @@
+//! The Kubernetes kinds of group `hubtwin.dev`.

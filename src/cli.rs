@@ -1,0 +1,76 @@
+//! The command line: one file a command. Parses, wires, prints; decides nothing.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod completion;
+mod crds;
+#[cfg(feature = "device")]
+mod device;
+#[cfg(feature = "local-hub")]
+mod hub;
+mod operator;
+mod twin;
+
+/// Keeps Azure IoT Hub device twins and Kubernetes in step.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 120)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the controllers
+    Operator(operator::Args),
+    /// Run the local hub
+    #[cfg(feature = "local-hub")]
+    Hub(hub::Args),
+    /// Run simulated devices over MQTT
+    #[cfg(feature = "device")]
+    Device(device::Args),
+    /// Print the CustomResourceDefinitions
+    Crds(crds::Args),
+    /// Talk to a hub as a back end does: create an identity, get a twin, patch a twin
+    Twin(twin::Args),
+    /// Print completions for a shell
+    Completion(completion::Args),
+}
+
+/// Runs the command and turns its result into an exit code: 0 done, 1 the work failed. (Wrong usage, 2, is clap's.)
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    // The one crypto provider of the program; every TLS library here takes what is installed.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        tracing::debug!("a crypto provider was installed before");
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&anyhow::Error::new(error).context("start the runtime")),
+    };
+    match runtime.block_on(dispatch(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Operator(args) => operator::run(args).await,
+        #[cfg(feature = "local-hub")]
+        Command::Hub(args) => hub::run(args).await,
+        #[cfg(feature = "device")]
+        Command::Device(args) => device::run(args).await,
+        Command::Crds(args) => crds::run(&args),
+        Command::Twin(args) => twin::run(args).await,
+        Command::Completion(args) => completion::run(&args),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the error is what the user reads")]
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("hubtwin: {error:#}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,9 @@
+//! `hubtwin twin`.
+
+/// Arguments of `hubtwin twin`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+pub(super) async fn run(_args: Args) -> anyhow::Result<()> {
+    anyhow::bail!("not there yet")
+}

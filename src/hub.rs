@@ -1,0 +1,1 @@
+//! Client of the hub's service API.

@@ -1,0 +1,1 @@
+//! Mints shared access signatures.

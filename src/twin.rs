@@ -1,0 +1,7 @@
+//! Twin documents and every decision about them. Pure: no async, no clock, no randomness, no I/O.
+
+pub mod document;
+pub mod merge;
+pub mod pointer;
+pub mod rules;
+pub mod value;

@@ -1,0 +1,1 @@
+//! Integration tests, one binary: this file is only the list of modules.
