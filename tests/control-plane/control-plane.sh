@@ -5,14 +5,15 @@
 # There is no controller-manager: no garbage collection by owner, no deletion of namespaces, no tokens for service
 # accounts but those asked for by TokenRequest.
 #
+#   control_plane_build        builds what is missing and sets bin, the folder with etcd, kube-apiserver and kubectl
 #   control_plane_start DIR    writes DIR/kubeconfig (contexts admin, tenant-a, tenant-b) and returns when all is ready
 #   control_plane_stop DIR     ends both; their logs stay
-#   bin                        the folder with etcd, kube-apiserver and kubectl, set when sourced
 
 control_plane_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/control-plane/programs.sh
 source "$control_plane_folder/programs.sh"
-bin=$("$control_plane_folder/build")
+
+control_plane_build() { bin=$("$control_plane_folder/build") || exit 1; }
 
 control_plane_start() {
     local dir=$1 etcd_port api_port token_admin token_a token_b
@@ -77,12 +78,12 @@ start_apiserver() {
     await_program "$dir" kube-apiserver 60 apiserver_ready "$dir"
 }
 
-apiserver_ready() {
+apiserver_ready() (
     # The default namespace is made by a loop of the server's own, which readyz does not wait for.
     [[ -s $1/certs/apiserver.crt ]] &&
         "$bin/kubectl" --kubeconfig "$1/kubeconfig" --request-timeout 5s get --raw /readyz &&
         "$bin/kubectl" --kubeconfig "$1/kubeconfig" --request-timeout 5s get --raw /api/v1/namespaces/default
-} >/dev/null 2>&1
+) >/dev/null 2>&1
 
 write_kubeconfig() {
     (umask 077 && cat >"$1/kubeconfig") <<KUBECONFIG
