@@ -1,0 +1,22 @@
+# What to do with this repository; each target is a short script or one command. Needs Linux, Rust and Go.
+.PHONY: help demo up down test lint
+
+help: ## This list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+demo: ## The tutorial on real parts, told step by step; stops all that it started
+	@demo/tutorial
+
+up: ## The same stage, left running to explore; its state is in .stage/
+	@demo/up
+
+down: ## Ends what `make up` started
+	@demo/down
+
+test: lint ## Format, lints, unit tests, and integration tests against a fresh control plane
+	@tests/control-plane/run -- cargo test --locked
+
+lint: ## Format and lints, with and without the default features
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --no-default-features -- -D warnings
