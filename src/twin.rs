@@ -1,7 +1,9 @@
 //! Twin documents and every decision about them. Pure: no async, no clock, no randomness, no I/O.
 
 pub mod document;
+pub mod id;
 pub mod merge;
 pub mod pointer;
 pub mod rules;
 pub mod value;
+pub mod view;
