@@ -2,9 +2,11 @@
 
 pub mod converge;
 pub mod document;
+pub mod id;
 pub mod invariants;
 pub mod merge;
 pub mod plan;
 pub mod pointer;
 pub mod rules;
 pub mod value;
+pub mod view;
