@@ -17,6 +17,7 @@ mod answer;
 mod body;
 mod handle;
 mod operation;
+mod query;
 mod version;
 
 pub(super) use self::version::arrays_of;
@@ -24,7 +25,7 @@ pub(super) use self::version::arrays_of;
 /// The routes of the service API.
 pub fn router(hub: Arc<Hub>) -> Router {
     use Operation::{
-        BulkIdentities, DeleteIdentity, GetIdentity, GetTwin, ListDevices, ListModules, PatchTwin, PutIdentity,
+        BulkIdentities, DeleteIdentity, GetIdentity, GetTwin, ListDevices, ListModules, PatchTwin, PutIdentity, Query,
         ReplaceTwin, ServiceStatistics, Statistics,
     };
     let identity = || get(GetIdentity).merge(put(PutIdentity)).merge(delete(DeleteIdentity));
@@ -34,6 +35,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .route("/devices", devices())
         // The Node SDK lists with a slash at the end.
         .route("/devices/", devices())
+        .route("/devices/query", post(Query))
         .route("/devices/{id}", identity())
         .route("/devices/{id}/modules", get(ListModules))
         .route("/devices/{id}/modules/", get(ListModules))

@@ -15,7 +15,7 @@ use super::super::machine::EntityId;
 use super::answer::Answer;
 use super::body::{Parts, command};
 use super::operation::Operation;
-use super::version;
+use super::{query, version};
 
 /// Largest body that is read: 100 identities with room to spare.
 const MAX_BODY: usize = 1024 * 1024;
@@ -62,8 +62,8 @@ async fn work(
     body: Body,
     who: &mut String,
 ) -> Result<Answer, Failure> {
-    let query = head.uri.query().unwrap_or("");
-    let api_version = parameter(query, "api-version")
+    let parameters = head.uri.query().unwrap_or("");
+    let api_version = parameter(parameters, "api-version")
         .filter(|version| version::known(version))
         .ok_or_else(|| Failure::new(code::INVALID_PROTOCOL_VERSION, "BadRequest"))?;
     authorize(hub, operation, head, who)?;
@@ -72,11 +72,15 @@ async fn work(
         .map_err(|_| Failure::new(code::TOO_LARGE, format!("the body has more than {MAX_BODY} bytes")))?;
     let parts = Parts {
         id,
-        top: parameter(query, "top"),
+        top: parameter(parameters, "top"),
         headers: &head.headers,
         body: &body,
         arrays: version::arrays_of(api_version),
     };
+    if operation == Operation::Query {
+        let ask = query::ask(&head.headers, &body, usize::MAX)?;
+        return Ok(hub.read(|machine| query::run(&ask, machine)).into());
+    }
     match command(operation, &parts)? {
         Some(command) => Ok(Answer::of(operation, hub.apply(command).await?)),
         None => Err(Failure::new(code::NOT_FOUND, "there is no such operation")),
