@@ -33,3 +33,8 @@ pub use functions::Function;
 pub use limits::{MAX_CHARACTERS, MAX_NESTING, MAX_PREDICATES};
 pub use parser::parse;
 pub use path::Path;
+
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod properties;
