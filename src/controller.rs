@@ -21,7 +21,7 @@ mod status;
 mod streams;
 pub mod twin_query;
 
-pub use streams::run;
+pub use streams::{Stopped, run};
 
 /// What every controller works with.
 pub struct Context {

@@ -39,10 +39,7 @@ pub async fn reconcile(twin: Arc<DeviceTwin>, context: Arc<Context>) -> Result<A
 }
 
 /// Gathers, plans and executes, again while the hub says that it moved meanwhile.
-async fn settle(
-    twin: &DeviceTwin,
-    context: &Context,
-) -> (gather::Inputs, Option<crate::twin::plan::Plan>, Outcome) {
+async fn settle(twin: &DeviceTwin, context: &Context) -> (gather::Inputs, Option<crate::twin::plan::Plan>, Outcome) {
     let mut freshness = Freshness::Known;
     let mut attempt = 0;
     loop {

@@ -76,7 +76,9 @@ fn put_in_place(
     let (host, source) = (loaded.settings.host.to_string(), loaded.source);
     let version = source.first().cloned();
     match Client::new(loaded.settings) {
-        Err(error) => (broken(context, key, Verdict::new(Status::False, Reason::TlsFailed, error.to_string())), version),
+        Err(error) => {
+            (broken(context, key, Verdict::new(Status::False, Reason::TlsFailed, error.to_string())), version)
+        }
         Ok(client) => {
             let hub = Arc::new(Hub::new(key.clone(), host, client, settings(connection), source));
             context.hubs.put(key.clone(), Entry::Usable(hub.clone()));

@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::conditions::{Reason, Status, Verdict};
 use crate::api::{DeviceTwin, HubRef, TwinQuery};
-use crate::hub::{Client, Error};
+use crate::hub::{Client, Error, Kind};
+use crate::twin::id::TwinId;
 use crate::twin::plan::DriftPolicy;
 use crate::twin::rules::Arrays;
-use crate::twin::view::{Twin, TwinId};
+use crate::twin::view::Twin;
 
 /// Names a connection object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -140,15 +141,19 @@ impl Hub {
 /// Why a connection does not work; `None` when the error is about one twin or one query only.
 #[must_use]
 pub fn connection_trouble(error: &Error) -> Option<Reason> {
-    use crate::hub::ErrorKind as Kind;
     match error.kind() {
-        Kind::Unauthorized => Some(Reason::Unauthorized),
+        Kind::Unauthorized | Kind::Forbidden => Some(Reason::Unauthorized),
         Kind::Tls => Some(Reason::TlsFailed),
         Kind::Throttled => Some(Reason::Throttled),
         Kind::QuotaExceeded => Some(Reason::QuotaExceeded),
         Kind::WrongTier => Some(Reason::WrongTier),
         Kind::Unreachable => Some(Reason::HubUnreachable),
-        Kind::DeviceNotFound | Kind::PreconditionFailed | Kind::BadRequest | Kind::TooLarge | Kind::AlreadyExists => None,
+        Kind::DeviceNotFound
+        | Kind::ModuleNotFound
+        | Kind::PreconditionFailed
+        | Kind::Conflict
+        | Kind::BadRequest
+        | Kind::TooLarge => None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::Context;
 use super::super::hubs::Origin;
 use super::gather::Inputs;
-use crate::hub::{Error, ErrorKind, IfMatch, TwinPatch};
+use crate::hub::{Error, IfMatch, Kind, TwinPatch};
 use crate::twin::document::Object;
 use crate::twin::plan::Plan;
 use crate::twin::view::Twin;
@@ -38,7 +38,7 @@ pub(super) async fn execute(context: &Context, inputs: &Inputs, plan: Option<&Pl
         Err(error) => {
             // Whatever was known may be old now: also a write whose answer was lost may have landed.
             hub.views.forget(&wanted.id);
-            if error.kind() == ErrorKind::PreconditionFailed { Outcome::Moved } else { Outcome::Failed(error) }
+            if error.kind() == Kind::PreconditionFailed { Outcome::Moved } else { Outcome::Failed(error) }
         }
     }
 }

@@ -11,7 +11,7 @@ use super::validate::{Wanted, validate};
 use crate::api::conditions::{Reason, Status, Verdict};
 use crate::api::device_twin::TwinAt;
 use crate::api::{DeviceTwin, DeviceTwinStatus, RECONCILE_REQUESTED_AT};
-use crate::hub::ErrorKind;
+use crate::hub::Kind;
 use crate::twin::plan::DriftPolicy;
 use crate::twin::rules::Arrays;
 use crate::twin::view::Twin;
@@ -113,7 +113,9 @@ fn no_connection(twin: &DeviceTwin) -> Verdict {
 /// The twin as the feed shows it; a GET for a twin never seen, or when a fresh read is asked for.
 async fn look(context: &Context, hub: &Arc<Hub>, wanted: &Wanted, freshness: Freshness) -> Found {
     match hub.health() {
-        Health::Unknown => return Found::Unusable(Verdict::new(Status::False, Reason::Pending, "waiting for the hub's first answer")),
+        Health::Unknown => {
+            return Found::Unusable(Verdict::new(Status::False, Reason::Pending, "waiting for the hub's first answer"));
+        }
         Health::Down(verdict) => return Found::Unusable(verdict),
         Health::Up => {}
     }
@@ -129,7 +131,7 @@ async fn look(context: &Context, hub: &Arc<Hub>, wanted: &Wanted, freshness: Fre
     context.note(hub, &answer);
     match answer {
         Ok(twin) => Found::Read(hub.views.put(wanted.id.clone(), twin, Origin::Read)),
-        Err(error) if error.kind() == ErrorKind::DeviceNotFound => {
+        Err(error) if matches!(error.kind(), Kind::DeviceNotFound | Kind::ModuleNotFound) => {
             hub.views.forget(&wanted.id);
             Found::Gone
         }

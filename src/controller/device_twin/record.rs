@@ -14,6 +14,7 @@ use super::validate::Wanted;
 use crate::api::conditions::{self, Reason, Status, Verdict};
 use crate::api::device_twin::{Applied, Connection, StatusProperties, TwinVersions};
 use crate::api::{DeviceTwinStatus, JsonObject, POINTER_BYTES, POINTERS, Pointers};
+use crate::hub::Kind;
 use crate::twin::converge::{self, Convergence};
 use crate::twin::document::{self, Leaves, Object, Section, from_leaves};
 use crate::twin::plan::{Blocked, Ledger, Place, Plan, Why};
@@ -93,7 +94,6 @@ pub(super) fn verdicts(conditions: &[Condition]) -> Vec<(&str, &str, &str)> {
 
 /// A refusal that only another spec can mend.
 fn waits_for_edit(outcome: &Outcome) -> bool {
-    use crate::hub::ErrorKind as Kind;
     matches!(outcome, Outcome::Failed(error) if matches!(error.kind(), Kind::BadRequest | Kind::TooLarge))
 }
 
@@ -118,9 +118,16 @@ fn ready(inputs: &Inputs, plan: Option<&Plan>, outcome: &Outcome) -> Verdict {
     let yes = |reason, text: &str| Verdict::new(Status::True, reason, text);
     match &inputs.found {
         Found::Suspended => {
-            let held = inputs.wanted.as_ref().is_some_and(|wanted| ledger(&inputs.before, &inputs.at).as_ref() == Some(&wanted.ours));
+            let held = inputs
+                .wanted
+                .as_ref()
+                .is_some_and(|wanted| ledger(&inputs.before, &inputs.at).as_ref() == Some(&wanted.ours));
             let status = if held { Status::True } else { Status::False };
-            return Verdict::new(status, Reason::Suspended, "spec.suspend is true: the twin is neither read nor written");
+            return Verdict::new(
+                status,
+                Reason::Suspended,
+                "spec.suspend is true: the twin is neither read nor written",
+            );
         }
         Found::Invalid(wrong) => return no(Reason::InvalidTwin, listed(wrong)),
         Found::Unusable(verdict) => return verdict.clone(),
@@ -150,11 +157,10 @@ fn ready(inputs: &Inputs, plan: Option<&Plan>, outcome: &Outcome) -> Verdict {
 }
 
 fn failed(error: &crate::hub::Error) -> Verdict {
-    use crate::hub::ErrorKind as Kind;
     let reason = match error.kind() {
         Kind::BadRequest => Reason::InvalidTwin,
         Kind::TooLarge => Reason::TooLarge,
-        Kind::DeviceNotFound => Reason::DeviceNotFound,
+        Kind::DeviceNotFound | Kind::ModuleNotFound => Reason::DeviceNotFound,
         _ => connection_trouble(error).unwrap_or(Reason::HubUnreachable),
     };
     Verdict::new(Status::False, reason, error.to_string())
@@ -236,11 +242,15 @@ fn converged_verdict(judged: &Convergence) -> Verdict {
     let open = judged.pending.len();
     let (status, reason, text) = match judged.verdict {
         Judged::Confirmed => (Status::True, Reason::Confirmed, "the device confirmed every desired leaf".to_owned()),
-        Judged::NothingDesired => (Status::True, Reason::NothingDesired, "the spec has no desired properties".to_owned()),
-        Judged::Waiting => (Status::Unknown, Reason::WaitingForDevice, format!("{open} not confirmed, first {about}")),
-        Judged::Offline => {
-            (Status::Unknown, Reason::DeviceOffline, format!("{open} not confirmed in time, and the device was not seen; first {about}"))
+        Judged::NothingDesired => {
+            (Status::True, Reason::NothingDesired, "the spec has no desired properties".to_owned())
         }
+        Judged::Waiting => (Status::Unknown, Reason::WaitingForDevice, format!("{open} not confirmed, first {about}")),
+        Judged::Offline => (
+            Status::Unknown,
+            Reason::DeviceOffline,
+            format!("{open} not confirmed in time, and the device was not seen; first {about}"),
+        ),
         Judged::TimedOut => (Status::False, Reason::AckTimeout, format!("{open} not confirmed in time, first {about}")),
         Judged::Refused => (Status::False, Reason::DeviceRefused, format!("the device refuses {about}")),
     };

@@ -51,8 +51,10 @@ async fn try_gather(context: &Context, connection: &HubConnection, key: &HubKey)
     let reader = Reader { client: &context.client, namespace: &key.namespace };
     let mut versions = vec![reader.version::<Secret>("Secret", &source.secret_key_ref.name).await?];
     let bundle = spec.ca_bundle.as_ref();
-    let (secret_ref, map_ref) =
-        (bundle.and_then(|bundle| bundle.secret_key_ref.as_ref()), bundle.and_then(|bundle| bundle.config_map_key_ref.as_ref()));
+    let (secret_ref, map_ref) = (
+        bundle.and_then(|bundle| bundle.secret_key_ref.as_ref()),
+        bundle.and_then(|bundle| bundle.config_map_key_ref.as_ref()),
+    );
     if let Some(reference) = secret_ref {
         versions.push(reader.version::<Secret>("Secret", &reference.name).await?);
     }
@@ -91,7 +93,9 @@ fn connection_string(text: &[u8], reference: &KeyRef, host: &Host) -> Result<cra
         return Err(wrong(Reason::HostRefused, text));
     }
     parsed.service_credential().ok_or_else(|| {
-        invalid("a device's connection string; one of a shared access policy (SharedAccessKeyName) is needed".to_owned())
+        invalid(
+            "a device's connection string; one of a shared access policy (SharedAccessKeyName) is needed".to_owned(),
+        )
     })
 }
 
@@ -109,7 +113,8 @@ impl Reader<'_> {
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
         let found = bounded(kind, name, api.get_metadata_opt(name)).await?;
-        let missing = || wrong(Reason::SecretMissing, format!("there is no {kind} {name} in namespace {}", self.namespace));
+        let missing =
+            || wrong(Reason::SecretMissing, format!("there is no {kind} {name} in namespace {}", self.namespace));
         Ok(found.ok_or_else(missing)?.metadata.resource_version.unwrap_or_default())
     }
 
@@ -132,11 +137,7 @@ fn no_key(kind: &str, reference: &KeyRef) -> Verdict {
     wrong(Reason::SecretMissing, format!("{kind} {} has no key {}", reference.name, reference.key))
 }
 
-async fn bounded<T>(
-    kind: &str,
-    name: &str,
-    call: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, Verdict> {
+async fn bounded<T>(kind: &str, name: &str, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Verdict> {
     let failed = |text: String| wrong(Reason::SecretMissing, format!("{kind} {name} cannot be read: {text}"));
     match tokio::time::timeout(std::time::Duration::from_secs(10), call).await {
         Err(_) => Err(failed("no answer from the API server within 10 s".to_owned())),

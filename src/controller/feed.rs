@@ -1,0 +1,214 @@
+//! The feed of one connection: what changed at the hub, by one query an interval, and a sweep for what that cannot find.
+//!
+//! The cost of polling follows what changed, not the size of the fleet. Rows are handed to the DeviceTwin controller as
+//! views; whole twins are read one by one only where the sweep finds a difference, and then by that controller.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt as _;
+use kube::runtime::reflector::ObjectRef;
+use tokio::time::Instant;
+
+use super::hubs::{Hub, HubKey, Origin};
+use super::{Context, backoff};
+use crate::api::DeviceTwin;
+use crate::hub::{Error, Page};
+use crate::twin::id::TwinId;
+use crate::twin::view::Twin;
+
+mod queries;
+mod rows;
+
+use queries::{Source, Watermark};
+
+/// How often the poll looks back by the index's documented delay.
+const LOOK_BACK_INTERVAL: Duration = Duration::from_secs(600);
+/// Rows a page; the hub grants what it will.
+const PAGE: u32 = 100;
+/// The most pages that one query reads: at 100 rows each a million twins.
+const MAX_PAGES: usize = 10_000;
+
+/// Starts the feed; it ends with the hub's `stop` or the operator.
+pub fn start(context: Arc<Context>, hub: Arc<Hub>) {
+    let fatal = context.shutdown.clone();
+    tokio::spawn(async move {
+        let feed = tokio::spawn(run(context, hub));
+        if let Err(error) = feed.await
+            && error.is_panic()
+        {
+            // A feed that died silently would look like a fleet where nothing happens.
+            tracing::error!("a feed panicked: ending the program");
+            fatal.cancel();
+        }
+    });
+}
+
+struct Feed {
+    context: Arc<Context>,
+    hub: Arc<Hub>,
+    devices: Cursor,
+    modules: Cursor,
+}
+
+/// How far one source was read.
+struct Cursor {
+    source: Source,
+    watermark: Option<Watermark>,
+    looked_back: Instant,
+}
+
+type Claims = HashMap<TwinId, Vec<ObjectRef<DeviceTwin>>>;
+
+async fn run(context: Arc<Context>, hub: Arc<Hub>) {
+    let (stop, shutdown) = (hub.stop.clone(), context.shutdown.clone());
+    let cursor = |source| Cursor { source, watermark: None, looked_back: Instant::now() };
+    let (poll, sweep) = (hub.settings.poll_interval, hub.settings.sweep_interval);
+    let mut feed = Feed { context, hub, devices: cursor(Source::Devices), modules: cursor(Source::Modules) };
+    let mut next_poll = Instant::now();
+    let mut next_sweep = Instant::now() + backoff::jittered(sweep);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep_until(next_sweep.min(next_poll)) => {}
+        }
+        let round = async {
+            if Instant::now() >= next_poll {
+                feed.poll().await;
+                next_poll = Instant::now() + backoff::jittered(poll);
+            }
+            if Instant::now() >= next_sweep {
+                feed.sweep().await;
+                next_sweep = Instant::now() + backoff::jittered(sweep);
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = shutdown.cancelled() => return,
+            () = round => {}
+        }
+    }
+}
+
+impl Feed {
+    /// The twins that objects of this connection claim.
+    fn claims(&self) -> Claims {
+        let mut claims = Claims::new();
+        for object in self.context.twins.state() {
+            if HubKey::of_twin(&object).as_ref() != Some(&self.hub.key) || object.spec.suspend {
+                continue;
+            }
+            let device = object.spec.device_id.clone().unwrap_or_else(|| object.name_any());
+            if let Ok(id) = TwinId::parse(&device, object.spec.module_id.as_deref()) {
+                claims.entry(id).or_default().push(ObjectRef::from_obj(&*object));
+            }
+        }
+        claims
+    }
+
+    async fn poll(&mut self) {
+        let claims = self.claims();
+        let modules = claims.keys().any(|id| id.module_id.is_some());
+        let (context, hub) = (self.context.clone(), self.hub.clone());
+        poll_source(&context, &hub, &claims, &mut self.devices).await;
+        if modules {
+            poll_source(&context, &hub, &claims, &mut self.modules).await;
+        }
+    }
+
+    /// Compares versions of all claimed twins. What differs, or is not there, is read by the next reconcile: a missing
+    /// row is never taken as a deletion.
+    async fn sweep(&mut self) {
+        let claims = self.claims();
+        let mut seen = HashMap::new();
+        for source in [Source::Devices, Source::Modules] {
+            if !claims.keys().any(|id| source.holds(id)) {
+                continue;
+            }
+            let Some(pages) = read(&self.context, &self.hub, &queries::sweep(source)).await else { return };
+            let rows = pages.into_iter().flat_map(|page| page.rows);
+            seen.extend(rows.filter_map(|row| rows::Brief::from_row(&row)).map(|row| (row.id.clone(), row)));
+        }
+        for (id, objects) in &claims {
+            let Some(known) = self.hub.views.get(id) else { continue };
+            match rows::compare(&known.twin, seen.get(id)) {
+                rows::Finding::Same => continue,
+                rows::Finding::Moved => self.hub.views.forget(id),
+                rows::Finding::Connection(state) => {
+                    let twin = Twin { connection_state: Some(state), ..(*known.twin).clone() };
+                    self.hub.views.put(id.clone(), twin, known.origin);
+                }
+            }
+            objects.iter().for_each(|object| self.context.triggers.twin(object.clone()));
+        }
+    }
+}
+
+/// One poll of one source. It counts only when all its pages were read.
+async fn poll_source(context: &Context, hub: &Arc<Hub>, claims: &Claims, cursor: &mut Cursor) {
+    let look_back = cursor.looked_back.elapsed() >= LOOK_BACK_INTERVAL;
+    let texts = match &cursor.watermark {
+        Some(watermark) => vec![queries::delta(cursor.source, watermark, look_back)],
+        // Nothing was read yet: the claimed twins, whole. With no claims it still shows that the hub answers.
+        None => queries::whole(cursor.source, claims.keys()),
+    };
+    let mut newest = None;
+    for text in texts {
+        let Some(pages) = read(context, hub, &text).await else { return };
+        for (index, page) in pages.into_iter().enumerate() {
+            let twins: Vec<Twin> = page.rows.into_iter().filter_map(|row| Twin::from_row(row).ok()).collect();
+            if index == 0 && newest.is_none() {
+                // Only the first page: whatever changes after it was answered is newer than all that it shows.
+                newest = twins.iter().filter_map(Watermark::of).max();
+            }
+            twins.into_iter().for_each(|twin| take(context, hub, claims, twin));
+        }
+    }
+    cursor.watermark = newest.max(cursor.watermark.take());
+    if look_back {
+        cursor.looked_back = Instant::now();
+    }
+}
+
+/// Takes a row in, when it says something new of a claimed twin.
+fn take(context: &Context, hub: &Arc<Hub>, claims: &Claims, row: Twin) {
+    let Some(objects) = claims.get(&row.id) else { return };
+    let known = hub.views.get(&row.id);
+    match rows::judge(known.as_ref().map(|view| &*view.twin), &row) {
+        rows::Judgement::Drop => return,
+        rows::Judgement::Take => {
+            hub.views.put(row.id.clone(), row, Origin::Row);
+        }
+        rows::Judgement::Read => hub.views.forget(&row.id),
+    }
+    objects.iter().for_each(|object| context.triggers.twin(object.clone()));
+}
+
+/// All pages of a query; `None` when one could not be read.
+async fn read(context: &Context, hub: &Arc<Hub>, text: &str) -> Option<Vec<Page>> {
+    let answer = read_pages(hub, text).await;
+    context.note(hub, &answer);
+    match answer {
+        Ok(pages) => Some(pages),
+        Err(error) => {
+            tracing::warn!(hub = hub.host, %error, "a query of the feed failed");
+            None
+        }
+    }
+}
+
+async fn read_pages(hub: &Hub, text: &str) -> Result<Vec<Page>, Error> {
+    let mut pages = Vec::new();
+    let mut next = None;
+    while pages.len() < MAX_PAGES {
+        let page = hub.client.query(text, PAGE, next.as_ref()).await?;
+        next = page.continuation.clone();
+        pages.push(page);
+        if next.is_none() {
+            break;
+        }
+    }
+    Ok(pages)
+}

@@ -1,0 +1,191 @@
+//! Watches, triggers and controllers, tied together.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use futures::{StreamExt as _, future, stream};
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::runtime::controller::{Action, Config, Controller, Error as ControllerError};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{Predicate as _, WatchStreamExt as _, predicates, watcher as watch};
+use kube::{Api, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::hubs::{HubKey, Hubs};
+use super::{Context, Settings, Triggers, backoff, device_twin, events, hub_connection, metrics, status, twin_query};
+use crate::api::{DeviceTwin, HubConnection, TwinQuery};
+
+/// Reconciles at once. A hub takes tens of calls a second; more at once would only queue there.
+const CONCURRENCY: u16 = 16;
+
+/// Runs all controllers until `shutdown`; `started` is told once every kind was listed.
+pub async fn run(
+    client: kube::Client,
+    settings: Settings,
+    shutdown: CancellationToken,
+    started: impl FnOnce(Arc<Context>),
+) -> Result<(), Stopped> {
+    let (twin_sender, twin_triggers) = mpsc::unbounded_channel();
+    let (query_sender, query_triggers) = mpsc::unbounded_channel();
+    let (hub_sender, hub_triggers) = mpsc::unbounded_channel();
+    let namespace = settings.namespace.as_deref();
+    let (twins, twin_stream) = watched::<DeviceTwin>(&client, namespace, |_| {});
+    let (queries, query_stream) = watched::<TwinQuery>(&client, namespace, |_| {});
+    let (gone_sender, mut gone) = mpsc::unbounded_channel();
+    let (hubs, hub_stream) = watched::<HubConnection>(&client, namespace, move |event| {
+        if let Event::Delete(object) = event
+            && let Some(namespace) = object.namespace()
+            && gone_sender.send(HubKey { namespace, name: object.name_any() }).is_err()
+        {
+            tracing::debug!("nobody asks which connections are gone");
+        }
+    });
+    let context = Arc::new(Context {
+        events: events::Events::new(client.clone()),
+        client,
+        hubs: Hubs::default(),
+        settings,
+        metrics: metrics::Metrics::default(),
+        twins: twins.clone(),
+        queries: queries.clone(),
+        written_twins: status::Written::default(),
+        written_queries: status::Written::default(),
+        written_hubs: status::Written::default(),
+        backoff: backoff::Backoff::default(),
+        triggers: Triggers { twins: twin_sender, queries: query_sender, hubs: hub_sender },
+        query_runs: twin_query::Runs::default(),
+        shutdown: shutdown.clone(),
+    });
+    let deletions = {
+        let context = context.clone();
+        async move {
+            while let Some(key) = gone.recv().await {
+                hub_connection::gone(&context, &key);
+            }
+        }
+    };
+    let listed = {
+        let (twins, queries, hubs, context) = (twins.clone(), queries.clone(), hubs.clone(), context.clone());
+        async move {
+            if let (Ok(()), Ok(()), Ok(())) =
+                (twins.wait_until_ready().await, queries.wait_until_ready().await, hubs.wait_until_ready().await)
+            {
+                started(context);
+            }
+            future::pending::<()>().await;
+        }
+    };
+    let controllers = async {
+        tokio::join!(
+            control("DeviceTwin", twins, twin_stream, twin_triggers, device_twin::reconcile, &context),
+            control("TwinQuery", queries, query_stream, query_triggers, twin_query::reconcile, &context),
+            control("HubConnection", hubs, hub_stream, hub_triggers, hub_connection::reconcile, &context),
+        )
+    };
+    tokio::select! {
+        _ = controllers => {}
+        () = deletions => {}
+        () = listed => {}
+    }
+    if shutdown.is_cancelled() { Ok(()) } else { Err(Stopped) }
+}
+
+/// A controller ended although nobody asked it to.
+#[derive(Debug, thiserror::Error)]
+#[error("a controller stopped by itself")]
+pub struct Stopped;
+
+/// The store of a kind, and the stream of its changes that matter: a new generation, another annotation. Our own status
+/// writes reach the store and start no reconcile. An object that cannot be decoded is told and passed over.
+fn watched<K>(
+    client: &kube::Client,
+    namespace: Option<&str>,
+    mut see: impl FnMut(&Event<K>) + Send + 'static,
+) -> (Store<K>, Changes<K>)
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    K: Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let api: Api<DeserializeGuard<K>> = match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let (store, writer) = reflector::store();
+    let stream = watch::watcher(api, watcher::Config::default().any_semantic())
+        .filter_map(|event| future::ready(decoded(event)))
+        .modify(|object| object.managed_fields_mut().clear())
+        .inspect(move |event| {
+            if let Ok(event) = event {
+                see(event);
+            }
+        })
+        .default_backoff()
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(
+            predicates::generation.combine(predicates::annotations),
+            kube::runtime::PredicateConfig::default(),
+        );
+    (store, Box::pin(stream))
+}
+
+type Changes<K> = stream::BoxStream<'static, Result<K, watcher::Error>>;
+
+type Guarded<K> = Result<Event<DeserializeGuard<K>>, watcher::Error>;
+
+fn decoded<K: Resource<DynamicType = ()>>(event: Guarded<K>) -> Option<Result<Event<K>, watcher::Error>> {
+    let open = |guard: DeserializeGuard<K>| match guard.0 {
+        Ok(object) => Some(object),
+        Err(error) => {
+            let name = error.metadata.name.unwrap_or_default();
+            tracing::error!(kind = %K::kind(&()), name, error = error.error, "an object cannot be read");
+            None
+        }
+    };
+    Some(Ok(match event {
+        Err(error) => return Some(Err(error)),
+        Ok(Event::Init) => Event::Init,
+        Ok(Event::InitDone) => Event::InitDone,
+        Ok(Event::InitApply(guard)) => Event::InitApply(open(guard)?),
+        Ok(Event::Apply(guard)) => Event::Apply(open(guard)?),
+        Ok(Event::Delete(guard)) => Event::Delete(open(guard)?),
+    }))
+}
+
+async fn control<K, F>(
+    kind: &'static str,
+    store: Store<K>,
+    changes: Changes<K>,
+    mut triggers: mpsc::UnboundedReceiver<ObjectRef<K>>,
+    reconcile: fn(Arc<K>, Arc<Context>) -> F,
+    context: &Arc<Context>,
+) where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K::DynamicType: Debug + Eq + Hash + Clone + Default + Unpin,
+    F: Future<Output = Result<Action, status::WriteError>> + Send + 'static,
+{
+    let shutdown = context.shutdown.clone();
+    let triggers = stream::poll_fn(move |cx| triggers.poll_recv(cx));
+    Controller::for_stream(changes, store)
+        .with_config(Config::default().concurrency(CONCURRENCY))
+        .reconcile_on(triggers)
+        .graceful_shutdown_on(shutdown.cancelled_owned())
+        .run(reconcile, error_policy, context.clone())
+        .for_each(|result| {
+            match result {
+                // A trigger for an object that went away meanwhile.
+                Ok(_) | Err(ControllerError::ObjectNotFound(_)) => {}
+                Err(error) => tracing::warn!(kind, %error, "a reconcile failed"),
+            }
+            future::ready(())
+        })
+        .await;
+}
+
+fn error_policy<K: Resource>(object: Arc<K>, _error: &status::WriteError, context: Arc<Context>) -> Action {
+    Action::requeue(context.backoff.next(&object.uid().unwrap_or_default()))
+}

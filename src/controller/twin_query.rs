@@ -1,0 +1,211 @@
+//! TwinQuery: asks the hub, compares, and writes when the results changed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
+use kube::runtime::controller::Action;
+
+use super::hubs::{Entry, Health, Hub, HubKey, connection_trouble};
+use super::{Context, backoff, status};
+use crate::api::conditions::{self, Reason, Status, Verdict};
+use crate::api::{JsonObject, RECONCILE_REQUESTED_AT, TwinQuery, TwinQueryStatus};
+use crate::hub::{Error, Kind};
+
+mod results;
+
+use results::{Results, Rows};
+
+/// How long a query that the hub rejects waits for an edit.
+const REJECTED: Duration = Duration::from_secs(3600);
+/// Results older than this many intervals are stale.
+const STALE_AFTER: u32 = 3;
+
+/// When each query last ran, by uid, and for which text.
+#[derive(Default)]
+pub struct Runs(Mutex<HashMap<String, Run>>);
+
+#[derive(Clone)]
+struct Run {
+    generation: i64,
+    tried: Instant,
+    worked: Option<Instant>,
+}
+
+enum Found {
+    Suspended,
+    NotYet(Duration),
+    Unusable(Verdict),
+    Rejected(Verdict),
+    Rows(Rows),
+}
+
+/// One reconcile of a TwinQuery.
+pub async fn reconcile(query: Arc<TwinQuery>, context: Arc<Context>) -> Result<Action, status::WriteError> {
+    context.metrics.reconciles.get_or_create(&vec![("kind", "TwinQuery")]).inc();
+    if query.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let uid = query.uid().unwrap_or_default();
+    let (before, resource_version) = context.written_queries.newest(&*query, query.status.as_ref());
+    let before = before.unwrap_or_else(|| TwinQueryStatus { observed_generation: -1, ..TwinQueryStatus::default() });
+    let found = gather(&query, &context, &before, &uid).await;
+    let worked = context.query_runs.last_success(&uid);
+    let interval = query.spec.interval.get();
+    let stale = worked.is_none_or(|worked| worked.elapsed() > interval * STALE_AFTER);
+    let next = match &found {
+        Found::NotYet(left) => return Ok(Action::requeue(*left)),
+        Found::Suspended => Duration::from_secs(3600),
+        Found::Rejected(_) => REJECTED,
+        Found::Unusable(_) | Found::Rows(_) => interval,
+    };
+    let status = record(&query, &before, found, stale, Timestamp::now());
+    if status != before {
+        let write = status::write(&context, &context.written_queries, &*query, &resource_version, &status).await?;
+        if write == status::Write::Conflict {
+            context.query_runs.forget(&uid);
+            return Ok(Action::requeue(Duration::from_millis(100)));
+        }
+    }
+    Ok(Action::requeue(backoff::jittered(next)))
+}
+
+async fn gather(query: &TwinQuery, context: &Context, before: &TwinQueryStatus, uid: &str) -> Found {
+    if query.spec.suspend {
+        return Found::Suspended;
+    }
+    let hub = match HubKey::of_query(query).and_then(|key| context.hubs.get(&key)) {
+        None => {
+            let name = &query.spec.hub_ref.name;
+            let namespace = query.namespace().unwrap_or_default();
+            let text = format!("there is no HubConnection {name} in namespace {namespace}");
+            return Found::Unusable(Verdict::new(Status::False, Reason::HubNotFound, text));
+        }
+        Some(Entry::Broken(verdict)) => return Found::Unusable(verdict),
+        Some(Entry::Usable(hub)) => hub,
+    };
+    match hub.health() {
+        Health::Up => {}
+        Health::Down(verdict) => return Found::Unusable(verdict),
+        Health::Unknown => {
+            let text = "waiting for the hub's first answer";
+            return Found::Unusable(Verdict::new(Status::False, Reason::Pending, text));
+        }
+    }
+    let generation = query.metadata.generation.unwrap_or_default();
+    let asked = query.annotations().get(RECONCILE_REQUESTED_AT) != before.last_handled_reconcile_at.as_ref();
+    if !asked && let Some(left) = context.query_runs.too_early(uid, generation, query.spec.interval.get()) {
+        return Found::NotYet(left);
+    }
+    context.query_runs.begin(uid, generation);
+    let answer = ask(&hub, &query.spec.query, usize::try_from(query.spec.limit).unwrap_or(1)).await;
+    context.note(&hub, &answer);
+    match answer {
+        Ok(rows) => {
+            context.query_runs.succeed(uid);
+            Found::Rows(rows)
+        }
+        Err(error) if error.kind() == Kind::BadRequest => {
+            Found::Rejected(Verdict::new(Status::False, Reason::QueryRejected, error.to_string()))
+        }
+        Err(error) => {
+            let reason = connection_trouble(&error).unwrap_or(Reason::HubUnreachable);
+            Found::Unusable(Verdict::new(Status::False, reason, error.to_string()))
+        }
+    }
+}
+
+/// Reads until one row more than is shown.
+async fn ask(hub: &Hub, text: &str, limit: usize) -> Result<Rows, Error> {
+    let page_size = u32::try_from(limit.saturating_add(1)).unwrap_or(u32::MAX).min(100);
+    let mut rows = Rows::default();
+    let mut next = None;
+    loop {
+        let page = hub.client.query(text, page_size, next.as_ref()).await?;
+        rows.item_type = page.item_type;
+        rows.rows.extend(page.rows);
+        next = page.continuation;
+        if next.is_none() || rows.rows.len() > limit {
+            return Ok(rows);
+        }
+    }
+}
+
+fn record(query: &TwinQuery, before: &TwinQueryStatus, found: Found, stale: bool, now: Timestamp) -> TwinQueryStatus {
+    let generation = query.metadata.generation.unwrap_or_default();
+    let has_results = before.results.is_some();
+    let mut status = before.clone();
+    let ready = match found {
+        Found::Suspended if has_results => Verdict::new(Status::True, Reason::Suspended, "spec.suspend is true"),
+        Found::Suspended => Verdict::new(Status::False, Reason::Suspended, "spec.suspend is true"),
+        // A run that fails keeps the last good results and Ready as it was, until they are stale.
+        Found::Unusable(_) if has_results && !stale => return status,
+        Found::Unusable(verdict) if has_results => {
+            let text = format!("the results are older than three intervals: {}", verdict.message);
+            Verdict::new(Status::False, Reason::Stale, text)
+        }
+        Found::NotYet(_) => return status,
+        Found::Unusable(verdict) | Found::Rejected(verdict) => verdict,
+        Found::Rows(rows) => {
+            let limit = usize::try_from(query.spec.limit).unwrap_or(1);
+            let Results { item_type, rows, truncated } = results::shape(rows, limit);
+            let rows: Vec<JsonObject> = rows.into_iter().map(JsonObject).collect();
+            if status.results.as_ref() != Some(&rows) || status.truncated != Some(truncated) {
+                status.results_time = Some(Time(now));
+            }
+            status.count = i64::try_from(rows.len()).ok();
+            status.truncated = Some(truncated);
+            status.item_type = Some(item_type);
+            status.results = Some(rows);
+            let asked = query.annotations().get(RECONCILE_REQUESTED_AT);
+            status.last_handled_reconcile_at = asked.cloned().or(status.last_handled_reconcile_at);
+            Verdict::new(Status::True, Reason::Fresh, "the results are those of the last run")
+        }
+    };
+    status.observed_generation = generation;
+    status.conditions = conditions::build(&before.conditions, generation, &ready, &[], now);
+    status
+}
+
+impl Runs {
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, Run>) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How long until the next run; `None` when it is due, or the text changed.
+    fn too_early(&self, uid: &str, generation: i64, interval: Duration) -> Option<Duration> {
+        // Requeues are jittered by a fifth: a little before the interval is due.
+        let due = interval.mul_f64(0.75);
+        self.with(|runs| {
+            let run = runs.get(uid).filter(|run| run.generation == generation && run.worked.is_some())?;
+            due.checked_sub(run.tried.elapsed()).filter(|left| !left.is_zero())
+        })
+    }
+
+    fn begin(&self, uid: &str, generation: i64) {
+        self.with(|runs| {
+            let worked = runs.get(uid).and_then(|run| run.worked);
+            runs.insert(uid.to_owned(), Run { generation, tried: Instant::now(), worked });
+        });
+    }
+
+    fn succeed(&self, uid: &str) {
+        self.with(|runs| {
+            if let Some(run) = runs.get_mut(uid) {
+                run.worked = Some(Instant::now());
+            }
+        });
+    }
+
+    fn last_success(&self, uid: &str) -> Option<Instant> {
+        self.with(|runs| runs.get(uid)?.worked)
+    }
+
+    /// Forgets an object, so that its next reconcile runs.
+    pub fn forget(&self, uid: &str) {
+        self.with(|runs| runs.remove(uid));
+    }
+}
