@@ -27,6 +27,8 @@ pub mod machine;
 mod mqtt;
 mod rest;
 mod serve;
+#[cfg(test)]
+mod testing;
 mod tls;
 
 /// Most connections at a time to each of the two TLS ports.
