@@ -1,1 +1,135 @@
-//! The controllers.
+//! The controllers: each kind in the phases gather, plan, execute, record, and the feed that finds what changed.
+//!
+//! Reading and writing happen here; what to do is decided by the pure files below each kind and by [`crate::twin`].
+
+use std::sync::Arc;
+
+use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{DeviceTwin, HubConnection, TwinQuery};
+
+pub mod backoff;
+pub mod device_twin;
+mod events;
+pub mod feed;
+pub mod hub_connection;
+pub mod hubs;
+pub mod metrics;
+mod status;
+mod streams;
+pub mod twin_query;
+
+pub use streams::run;
+
+/// What every controller works with.
+pub struct Context {
+    /// The API server.
+    pub client: kube::Client,
+    /// The hubs that can be reached, by connection.
+    pub hubs: hubs::Hubs,
+    /// The operator's own settings.
+    pub settings: Settings,
+    /// Counters for `/metrics`.
+    pub metrics: metrics::Metrics,
+    /// All DeviceTwins, as last seen.
+    pub twins: Store<DeviceTwin>,
+    /// All TwinQueries, as last seen.
+    pub queries: Store<TwinQuery>,
+    /// Statuses of DeviceTwins as we last wrote them: the store may lag behind our own writes.
+    pub written_twins: status::Written<crate::api::DeviceTwinStatus>,
+    /// The same for TwinQueries.
+    pub written_queries: status::Written<crate::api::TwinQueryStatus>,
+    /// The same for HubConnections.
+    pub written_hubs: status::Written<crate::api::HubConnectionStatus>,
+    /// Delays of objects that failed.
+    pub backoff: backoff::Backoff,
+    /// Asks for a reconcile from outside of the watch.
+    pub triggers: Triggers,
+    events: events::Events,
+    query_runs: twin_query::Runs,
+    shutdown: CancellationToken,
+}
+
+/// The operator's own settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which hosts a connection may name.
+    pub allowed_hosts: hub_connection::AllowedHosts,
+    /// The one namespace to watch; `None` for all.
+    pub namespace: Option<String>,
+    /// How long one call to a hub may take.
+    pub hub_timeout: std::time::Duration,
+    /// How often a Secret in use is looked at again.
+    pub secret_interval: std::time::Duration,
+}
+
+/// Asks for reconciles. Never blocks, never fails: a controller that is gone needs none.
+#[derive(Clone)]
+pub struct Triggers {
+    twins: mpsc::UnboundedSender<ObjectRef<DeviceTwin>>,
+    queries: mpsc::UnboundedSender<ObjectRef<TwinQuery>>,
+    hubs: mpsc::UnboundedSender<ObjectRef<HubConnection>>,
+}
+
+impl Triggers {
+    /// Asks for one DeviceTwin.
+    pub fn twin(&self, object: ObjectRef<DeviceTwin>) {
+        if self.twins.send(object).is_err() {
+            tracing::debug!("the controller of DeviceTwins is gone");
+        }
+    }
+
+    fn query(&self, object: ObjectRef<TwinQuery>) {
+        if self.queries.send(object).is_err() {
+            tracing::debug!("the controller of TwinQueries is gone");
+        }
+    }
+
+    /// Asks for one HubConnection.
+    pub fn hub(&self, key: &hubs::HubKey) {
+        let object = ObjectRef::new(&key.name).within(&key.namespace);
+        if self.hubs.send(object).is_err() {
+            tracing::debug!("the controller of HubConnections is gone");
+        }
+    }
+}
+
+impl Context {
+    /// Counts the calls of a hub client.
+    #[must_use]
+    pub fn observer(&self) -> crate::hub::Observer {
+        let calls = self.metrics.hub_calls.clone();
+        Arc::new(move |call| {
+            let labels = vec![("operation", call.operation.as_str()), ("outcome", call.outcome.as_str())];
+            calls.get_or_create(&labels).inc();
+        })
+    }
+
+    /// Asks for every object that uses a connection: it came, went, or recovered.
+    pub fn trigger_users(&self, key: &hubs::HubKey) {
+        for twin in self.twins.state() {
+            if hubs::HubKey::of_twin(&twin).as_ref() == Some(key) {
+                self.triggers.twin(ObjectRef::from_obj(&*twin));
+            }
+        }
+        for query in self.queries.state() {
+            if hubs::HubKey::of_query(&query).as_ref() == Some(key) {
+                self.triggers.query(ObjectRef::from_obj(&*query));
+            }
+        }
+    }
+
+    /// Notes how a call to the hub ended; when that changes the hub's health, whoever waits for it is told.
+    pub fn note<T>(&self, hub: &Arc<hubs::Hub>, result: &Result<T, crate::hub::Error>) {
+        match hub.note(result) {
+            hubs::Change::None => {}
+            hubs::Change::Down => self.triggers.hub(&hub.key),
+            hubs::Change::Up => {
+                self.triggers.hub(&hub.key);
+                self.trigger_users(&hub.key);
+            }
+        }
+    }
+}

@@ -1,9 +1,110 @@
 //! `hubtwin hub`.
 
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::local_hub::{Config, LocalHub, Running};
+
 /// Arguments of `hubtwin hub`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// The address to listen on
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    listen: IpAddr,
+    /// The port of the service API; 0 takes any free one
+    #[arg(long, default_value_t = 8443, value_name = "PORT")]
+    https_port: u16,
+    /// The port for devices; 0 takes any free one
+    #[arg(long, default_value_t = 8883, value_name = "PORT")]
+    mqtt_port: u16,
+    /// The port of the admin server, on loopback only; 0 takes any free one
+    #[arg(long, default_value_t = 8444, value_name = "PORT")]
+    admin_port: u16,
+    /// A name of the hub, in its certificate and in tokens; may be given several times
+    #[arg(long = "host", default_value = "localhost", value_name = "NAME")]
+    hosts: Vec<String>,
+    /// Keep keys, certificates and twins in this folder; without it everything ends with the program
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Once the hub serves, write shell lines that say where to this file, and its certificate beside it
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+}
 
-pub(super) async fn run(_args: Args) -> anyhow::Result<()> {
-    anyhow::bail!("not there yet")
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let Args { listen, https_port, mqtt_port, admin_port, hosts, data, env_file } = args;
+    // Before anything is told to anybody, so that no signal is missed.
+    let mut terminated = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
+    let mut interrupted = signal(SignalKind::interrupt()).context("watch for SIGINT")?;
+    let running =
+        LocalHub::start(Config { listen, https_port, mqtt_port, admin_port, hosts, data: data.clone() }).await?;
+    if let Some(file) = &env_file {
+        write_env(file, &running)?;
+    }
+    banner(&running, data.as_deref(), env_file.as_deref())?;
+    tokio::select! {
+        _ = terminated.recv() => {}
+        _ = interrupted.recv() => {}
+    }
+    running.shutdown().await;
+    Ok(())
+}
+
+fn banner(running: &Running, data: Option<&Path>, env_file: Option<&Path>) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let host = running.host();
+    writeln!(out, "local hub: service API  https://{host}:{}", running.https_port())?;
+    writeln!(out, "           devices      mqtts://{host}:{}", running.mqtt_port())?;
+    writeln!(out, "           admin        {}", running.admin_url())?;
+    match data {
+        Some(folder) => writeln!(out, "           data         {}", folder.display())?,
+        None => writeln!(out, "           data         in memory, gone when this ends")?,
+    }
+    if let Some(file) = env_file {
+        writeln!(out, "           settings     {}", file.display())?;
+    }
+    out.flush().context("write to standard output")
+}
+
+/// The certificate goes first: who sees the settings finds everything that they name.
+fn write_env(file: &Path, running: &Running) -> anyhow::Result<()> {
+    let file = std::path::absolute(file).with_context(|| format!("resolve {}", file.display()))?;
+    let ca_file = file.with_extension("ca.pem");
+    replace(&ca_file, running.ca_pem())?;
+    let lines = [
+        ("HUB_HOST", running.host().to_owned()),
+        ("HUB_HTTPS_PORT", running.https_port().to_string()),
+        ("HUB_MQTT_PORT", running.mqtt_port().to_string()),
+        ("HUB_CA_FILE", ca_file.display().to_string()),
+        ("HUB_ADMIN_URL", running.admin_url()),
+        ("HUB_SERVICE_CONNECTION_STRING", running.service_connection_string()),
+    ];
+    let text: String = lines.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect();
+    replace(&file, &text)
+}
+
+/// In single quotes, as every shell reads it.
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', "'\\''"))
+}
+
+/// Puts a file in place at once, readable by its owner only.
+fn replace(file: &Path, text: &str) -> anyhow::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut partial = file.as_os_str().to_owned();
+    partial.push(format!(".{}.partial", std::process::id()));
+    let partial = PathBuf::from(partial);
+    let written = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&partial)
+        .and_then(|mut open| open.write_all(text.as_bytes()))
+        .and_then(|()| std::fs::rename(&partial, file));
+    written.with_context(|| format!("write {}", file.display()))
 }

@@ -1,0 +1,155 @@
+//! `HubConnection`: how to reach one IoT hub.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::device_twin::DriftPolicy;
+use super::duration::Duration;
+use super::shared::KeyRef;
+
+/// How to reach one IoT hub: host, credential, and how often to look.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "hubtwin.dev",
+    version = "v1alpha1",
+    kind = "HubConnection",
+    plural = "hubconnections",
+    shortname = "hub",
+    category = "twins",
+    namespaced,
+    status = "HubConnectionStatus",
+    derive = "PartialEq",
+    doc = "How to reach one IoT hub: host, credential, and how often to look.",
+    validation = Rule::new("self.spec.host == oldSelf.spec.host")
+        .message("spec.host cannot change: make another connection"),
+    printcolumn(name = "Host", type_ = "string", json_path = ".spec.host"),
+    printcolumn(name = "Tier", type_ = "string", json_path = ".spec.tier"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
+)]
+#[serde(rename_all = "camelCase")]
+pub struct HubConnectionSpec {
+    /// NAME or NAME:PORT of the hub. It must be one that the operator allows, and the one that the connection string
+    /// names. Cannot change.
+    #[schemars(
+        length(min = 1, max = 260),
+        regex(pattern = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$")
+    )]
+    pub host: String,
+    /// The credential.
+    pub auth: Auth,
+    /// The hub's pricing tier; it decides the default intervals.
+    pub tier: Tier,
+    /// How often the hub is asked what changed. Default 15s (F1: 5m), from 5s to 24h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('24h')")
+        .message("pollInterval lies between 5s and 24h"))]
+    pub poll_interval: Option<Duration>,
+    /// How often all twins are looked over, for what polling cannot find: changed tags, deleted devices, connection state.
+    /// Default 1h (F1: 24h), from 10s to 24h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('10s') && duration(self) <= duration('24h')")
+        .message("sweepInterval lies between 10s and 24h"))]
+    pub sweep_interval: Option<Duration>,
+    /// The status of a device that keeps reporting is written at most this often; from 1s to 24h.
+    #[serde(default = "status_interval")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')")
+        .message("statusInterval lies between 1s and 24h"))]
+    pub status_interval: Duration,
+    /// Whether tags and properties may hold arrays.
+    #[serde(default)]
+    pub allow_arrays: bool,
+    /// Defaults for the twins of this connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaults: Option<Defaults>,
+    /// An extra root certificate in PEM, for hubs with a private certificate authority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle: Option<CaBundle>,
+}
+
+fn status_interval() -> Duration {
+    Duration::from_secs(5)
+}
+
+/// The credential of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.connectionString)").message("auth needs exactly one of: connectionString"))]
+pub struct Auth {
+    /// A connection string of the hub, with the name and key of a shared access policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_string: Option<ConnectionStringSource>,
+}
+
+/// Where the connection string is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionStringSource {
+    /// A key of a Secret in the connection's own namespace.
+    pub secret_key_ref: KeyRef,
+}
+
+/// An extra root certificate: exactly one source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.secretKeyRef) != has(self.configMapKeyRef)")
+    .message("caBundle needs exactly one of: secretKeyRef, configMapKeyRef"))]
+pub struct CaBundle {
+    /// A key of a Secret in the connection's own namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<KeyRef>,
+    /// A key of a ConfigMap in the connection's own namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<KeyRef>,
+}
+
+/// Defaults for the twins of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Defaults {
+    /// What to do when somebody else changes a leaf of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_policy: Option<DriftPolicy>,
+}
+
+/// The pricing tier of a hub that has twins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Tier {
+    /// Free
+    F1,
+    /// Standard 1
+    S1,
+    /// Standard 2
+    S2,
+    /// Standard 3
+    S3,
+}
+
+/// What is known of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HubConnectionStatus {
+    /// The generation that this status is about; -1 before the first look.
+    pub observed_generation: i64,
+    /// Ready, and Reconciling or Stalled beside it.
+    #[serde(default)]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    #[schemars(length(max = 8))]
+    pub conditions: Vec<Condition>,
+    /// The credential in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialStatus>,
+}
+
+/// The credential in use.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialStatus {
+    /// The resourceVersion of the Secret that it was read from.
+    #[schemars(length(max = 64))]
+    pub secret_resource_version: String,
+}

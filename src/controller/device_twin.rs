@@ -1,0 +1,122 @@
+//! DeviceTwin: gather, plan, execute, record.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use kube::runtime::controller::Action;
+
+use super::{Context, backoff, status};
+use crate::api::{DeviceTwin, DeviceTwinStatus};
+
+mod execute;
+mod gather;
+mod plan;
+mod record;
+mod validate;
+
+use execute::Outcome;
+use gather::{Found, Freshness};
+use record::{Again, Record};
+
+/// How often a plan is made anew in one reconcile because the hub said 412.
+const ATTEMPTS: usize = 5;
+/// How soon an object that is in order is looked at again, in case something was missed.
+const CALM: Duration = Duration::from_secs(3600);
+/// How soon an object whose connection does not work is looked at again; it is told when the connection recovers.
+const WAITING: Duration = Duration::from_secs(60);
+
+/// One reconcile of a DeviceTwin.
+pub async fn reconcile(twin: Arc<DeviceTwin>, context: Arc<Context>) -> Result<Action, status::WriteError> {
+    context.metrics.reconciles.get_or_create(&vec![("kind", "DeviceTwin")]).inc();
+    if twin.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let (inputs, plan, outcome) = settle(&twin, &context).await;
+    let record = record::record(&inputs, plan.as_ref(), &outcome, Timestamp::now());
+    tell(&twin, &context, &inputs.before, &inputs.resource_version, record).await
+}
+
+/// Gathers, plans and executes, again while the hub says that it moved meanwhile.
+async fn settle(
+    twin: &DeviceTwin,
+    context: &Context,
+) -> (gather::Inputs, Option<crate::twin::plan::Plan>, Outcome) {
+    let mut freshness = Freshness::Known;
+    let mut attempt = 0;
+    loop {
+        let inputs = gather::gather(twin, context, freshness).await;
+        let plan = plan::plan(&inputs);
+        let destructive = plan.as_ref().is_some_and(|plan| plan.actions.iter().any(|action| action.value.is_none()));
+        if destructive && matches!(inputs.found, Found::Row(..)) {
+            freshness = Freshness::Read;
+            continue;
+        }
+        let outcome = execute::execute(context, &inputs, plan.as_ref()).await;
+        attempt += 1;
+        if !matches!(outcome, Outcome::Moved) || attempt >= ATTEMPTS {
+            return (inputs, plan, outcome);
+        }
+        freshness = Freshness::Read;
+    }
+}
+
+/// Writes the status when something but time changed, sends the Events, and says when to look again.
+async fn tell(
+    twin: &DeviceTwin,
+    context: &Context,
+    before: &DeviceTwinStatus,
+    resource_version: &str,
+    record: Record,
+) -> Result<Action, status::WriteError> {
+    let uid = twin.uid().unwrap_or_default();
+    let Record { status, notes, again, status_interval } = record;
+    if let Some(status) = status
+        && status != *before
+    {
+        if let Some(wait) = too_soon(twin, context, before, &status, status_interval) {
+            return Ok(Action::requeue(wait));
+        }
+        log(twin, &status);
+        let write = status::write(context, &context.written_twins, twin, resource_version, &status).await?;
+        if write == status::Write::Conflict {
+            return Ok(Action::requeue(Duration::from_millis(100)));
+        }
+    }
+    for note in &notes {
+        context.events.publish(twin, note).await;
+    }
+    let delay = match again {
+        Again::Backoff => return Ok(Action::requeue(context.backoff.next(&uid))),
+        Again::Waiting => WAITING,
+        Again::Calm(None) => CALM,
+        Again::Calm(Some(at)) => {
+            let left = at.duration_since(Timestamp::now());
+            Duration::try_from(left).unwrap_or_default().saturating_add(Duration::from_secs(1)).min(CALM)
+        }
+    };
+    context.backoff.forget(&uid);
+    Ok(Action::requeue(backoff::jittered(delay).max(Duration::from_millis(500))))
+}
+
+/// A device that keeps reporting does not cost a write each time; what concerns the spec or the ledger never waits.
+fn too_soon(
+    twin: &DeviceTwin,
+    context: &Context,
+    before: &DeviceTwinStatus,
+    status: &DeviceTwinStatus,
+    interval: Duration,
+) -> Option<Duration> {
+    let urgent = before.observed_generation != status.observed_generation
+        || before.applied != status.applied
+        || record::verdicts(&before.conditions) != record::verdicts(&status.conditions);
+    let age = context.written_twins.age(twin)?;
+    (!urgent && age < interval).then(|| interval - age)
+}
+
+fn log(twin: &DeviceTwin, status: &DeviceTwinStatus) {
+    let of = |type_| crate::api::conditions::find(&status.conditions, type_).map_or("", |found| found.reason.as_str());
+    let (namespace, name) = (twin.namespace().unwrap_or_default(), twin.name_any());
+    tracing::info!(namespace, name, ready = of("Ready"), converged = of("Converged"), "DeviceTwin");
+}

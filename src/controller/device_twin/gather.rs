@@ -1,0 +1,141 @@
+//! Everything that the decision needs, read here, once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt as _;
+
+use super::super::Context;
+use super::super::hubs::{Entry, Health, Hub, HubKey, Origin};
+use super::validate::{Wanted, validate};
+use crate::api::conditions::{Reason, Status, Verdict};
+use crate::api::device_twin::TwinAt;
+use crate::api::{DeviceTwin, DeviceTwinStatus, RECONCILE_REQUESTED_AT};
+use crate::hub::ErrorKind;
+use crate::twin::plan::DriftPolicy;
+use crate::twin::rules::Arrays;
+use crate::twin::view::Twin;
+
+/// Whether what is known will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// The twin as last read, by the feed or by a call of ours.
+    Known,
+    /// Read this twin now.
+    Read,
+}
+
+/// Everything that the decision needs.
+pub(super) struct Inputs {
+    pub(super) generation: i64,
+    pub(super) before: DeviceTwinStatus,
+    pub(super) resource_version: String,
+    /// The value of the annotation that asks for a reconcile.
+    pub(super) requested: Option<String>,
+    /// `None` when the spec is invalid: then `found` says how.
+    pub(super) wanted: Option<Wanted>,
+    pub(super) hub: Option<Arc<Hub>>,
+    pub(super) at: TwinAt,
+    pub(super) status_interval: Duration,
+    pub(super) found: Found,
+}
+
+/// What was found at the hub, or why nobody looked.
+#[derive(Clone, Debug)]
+pub(super) enum Found {
+    /// `suspend: true`.
+    Suspended,
+    /// The spec breaks rules: one line each.
+    Invalid(Vec<String>),
+    /// The connection does not work, or the call failed.
+    Unusable(Verdict),
+    /// The hub knows no such device or module.
+    Gone,
+    /// The twin, as a query showed it.
+    Row(Arc<Twin>),
+    /// The twin, as it was read.
+    Read(Arc<Twin>),
+}
+
+impl Found {
+    pub(super) fn twin(&self) -> Option<&Arc<Twin>> {
+        match self {
+            Self::Row(twin) | Self::Read(twin) => Some(twin),
+            Self::Suspended | Self::Invalid(_) | Self::Unusable(_) | Self::Gone => None,
+        }
+    }
+}
+
+pub(super) async fn gather(twin: &DeviceTwin, context: &Context, freshness: Freshness) -> Inputs {
+    let (before, resource_version) = context.written_twins.newest(twin, twin.status.as_ref());
+    let before = before.unwrap_or_else(|| DeviceTwinStatus { observed_generation: -1, ..DeviceTwinStatus::default() });
+    let requested = twin.annotations().get(RECONCILE_REQUESTED_AT).map(|text| text.chars().take(256).collect());
+    let freshness = if requested == before.last_handled_reconcile_at { freshness } else { Freshness::Read };
+    let entry = HubKey::of_twin(twin).and_then(|key| context.hubs.get(&key));
+    let hub = match &entry {
+        Some(Entry::Usable(hub)) => Some(hub.clone()),
+        Some(Entry::Broken(_)) | None => None,
+    };
+    let (arrays, drift) =
+        hub.as_ref().map_or((Arrays::Allowed, DriftPolicy::Correct), |hub| (hub.settings.arrays, hub.settings.drift));
+    let checked = validate(twin, arrays, drift);
+    let found = match (&checked, &entry) {
+        _ if twin.spec.suspend => Found::Suspended,
+        (Err(wrong), _) => Found::Invalid(wrong.clone()),
+        (Ok(_), None) => Found::Unusable(no_connection(twin)),
+        (Ok(_), Some(Entry::Broken(verdict))) => Found::Unusable(verdict.clone()),
+        (Ok(wanted), Some(Entry::Usable(hub))) => look(context, hub, wanted, freshness).await,
+    };
+    Inputs {
+        generation: twin.metadata.generation.unwrap_or_default(),
+        before,
+        resource_version,
+        requested,
+        at: TwinAt {
+            host: hub.as_ref().map(|hub| hub.host.clone()).unwrap_or_default(),
+            device_id: twin.spec.device_id.clone().unwrap_or_else(|| twin.name_any()),
+            module_id: twin.spec.module_id.clone(),
+        },
+        status_interval: hub.as_ref().map_or(Duration::ZERO, |hub| hub.settings.status_interval),
+        wanted: checked.ok(),
+        hub,
+        found,
+    }
+}
+
+fn no_connection(twin: &DeviceTwin) -> Verdict {
+    let name = &twin.spec.hub_ref.name;
+    let namespace = twin.namespace().unwrap_or_default();
+    let text = format!("there is no HubConnection {name} in namespace {namespace}");
+    Verdict::new(Status::False, Reason::HubNotFound, text)
+}
+
+/// The twin as the feed shows it; a GET for a twin never seen, or when a fresh read is asked for.
+async fn look(context: &Context, hub: &Arc<Hub>, wanted: &Wanted, freshness: Freshness) -> Found {
+    match hub.health() {
+        Health::Unknown => return Found::Unusable(Verdict::new(Status::False, Reason::Pending, "waiting for the hub's first answer")),
+        Health::Down(verdict) => return Found::Unusable(verdict),
+        Health::Up => {}
+    }
+    if freshness == Freshness::Known
+        && let Some(view) = hub.views.get(&wanted.id)
+    {
+        return match view.origin {
+            Origin::Row => Found::Row(view.twin),
+            Origin::Read => Found::Read(view.twin),
+        };
+    }
+    let answer = hub.client.get_twin(&wanted.id).await;
+    context.note(hub, &answer);
+    match answer {
+        Ok(twin) => Found::Read(hub.views.put(wanted.id.clone(), twin, Origin::Read)),
+        Err(error) if error.kind() == ErrorKind::DeviceNotFound => {
+            hub.views.forget(&wanted.id);
+            Found::Gone
+        }
+        Err(error) => {
+            let reason = super::super::hubs::connection_trouble(&error).unwrap_or(Reason::HubUnreachable);
+            Found::Unusable(Verdict::new(Status::False, reason, error.to_string()))
+        }
+    }
+}

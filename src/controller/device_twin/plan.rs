@@ -1,0 +1,35 @@
+//! The decision: what to write to the twin. Pure.
+
+use std::collections::BTreeSet;
+
+use super::gather::Inputs;
+use crate::api::DeviceTwinStatus;
+use crate::api::device_twin::TwinAt;
+use crate::twin::document::leaves;
+use crate::twin::invariants::violations;
+use crate::twin::plan::{self, Ledger, Plan, Sections};
+use crate::twin::pointer::Pointer;
+
+/// The plan; `None` when the twin is not known.
+pub(super) fn plan(inputs: &Inputs) -> Option<Plan> {
+    let (wanted, twin) = (inputs.wanted.as_ref()?, inputs.found.twin()?);
+    let base = ledger(&inputs.before, &inputs.at);
+    let claimed = Sections::<BTreeSet<Pointer>>::default();
+    let three = plan::Inputs {
+        ours: &wanted.ours,
+        base: base.as_ref(),
+        theirs: Sections { tags: &twin.tags, desired: &twin.desired },
+        claimed: &claimed,
+        policies: wanted.policies,
+    };
+    let made = plan::plan(&three);
+    debug_assert_eq!(violations(&three, &made), Vec::<String>::new(), "the plan breaks an invariant");
+    Some(made)
+}
+
+/// The ledger, which counts only for the twin that status is about.
+pub(super) fn ledger(status: &DeviceTwinStatus, at: &TwinAt) -> Option<Ledger> {
+    let applied = status.applied.as_ref()?;
+    (status.hub.as_ref() == Some(at))
+        .then(|| Sections { tags: leaves(&applied.tags.0), desired: leaves(&applied.desired.0) })
+}

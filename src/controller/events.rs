@@ -1,0 +1,36 @@
+//! Events: what a person wants to know and a condition cannot keep.
+
+use kube::Resource;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+
+/// Publishes Events; repeats are aggregated by the recorder.
+pub(super) struct Events(Recorder);
+
+/// One Event, before it has an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// `DriftCorrected`, `Released`, ...
+    pub reason: &'static str,
+    /// For people; at most 1 kB.
+    pub text: String,
+}
+
+impl Events {
+    pub(super) fn new(client: kube::Client) -> Self {
+        Self(Recorder::new(client, Reporter { controller: "hubtwin".into(), instance: None }))
+    }
+
+    /// Publishes; a reconcile never fails because an Event could not be sent.
+    pub(super) async fn publish<K: Resource<DynamicType = ()>>(&self, object: &K, note: &Note) {
+        let event = Event {
+            type_: EventType::Normal,
+            reason: note.reason.to_owned(),
+            note: Some(note.text.chars().take(900).collect()),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.0.publish(&event, &object.object_ref(&())).await {
+            tracing::warn!(reason = note.reason, %error, "an Event was not sent");
+        }
+    }
+}

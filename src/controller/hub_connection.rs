@@ -1,0 +1,154 @@
+//! HubConnection: gathers the credential, puts the hub in place for everybody else, and tells whether it answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use kube::runtime::controller::Action;
+
+use super::hubs::{Entry, Health, Hub, HubKey, HubSettings};
+use super::{Context, backoff, feed, status};
+use crate::api::conditions::{self, Reason, Status, Verdict};
+use crate::api::hub_connection::{CredentialStatus, Tier};
+use crate::api::{HubConnection, HubConnectionStatus, device_twin};
+use crate::hub::Client;
+use crate::twin::plan::DriftPolicy;
+use crate::twin::rules::Arrays;
+
+mod allowed;
+mod gather;
+
+pub use allowed::AllowedHosts;
+
+/// How soon a connection that does not work is looked at again.
+const BROKEN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// One reconcile of a HubConnection.
+pub async fn reconcile(connection: Arc<HubConnection>, context: Arc<Context>) -> Result<Action, status::WriteError> {
+    context.metrics.reconciles.get_or_create(&vec![("kind", "HubConnection")]).inc();
+    let Some(key) = connection.namespace().map(|namespace| HubKey { namespace, name: connection.name_any() }) else {
+        return Ok(Action::await_change());
+    };
+    if connection.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let found = gather::gather(&context, &connection, &key).await;
+    let (entry, secret_version) = put_in_place(&context, &connection, &key, found);
+    let verdict = judge(&entry);
+    let interval = if verdict.status == Status::True { context.settings.secret_interval } else { BROKEN_INTERVAL };
+
+    let (before, resource_version) = context.written_hubs.newest(&*connection, connection.status.as_ref());
+    let before = before.unwrap_or_default();
+    let status = record(&before, connection.metadata.generation.unwrap_or_default(), &verdict, secret_version);
+    if status != before {
+        tracing::info!(namespace = key.namespace, name = key.name, reason = verdict.reason.as_str(), "HubConnection");
+        let write = status::write(&context, &context.written_hubs, &*connection, &resource_version, &status).await?;
+        if write == status::Write::Conflict {
+            return Ok(Action::requeue(Duration::from_millis(200)));
+        }
+    }
+    Ok(Action::requeue(backoff::jittered(interval)))
+}
+
+/// A connection object is gone: its hub is, too, and who uses it is told.
+pub fn gone(context: &Context, key: &HubKey) {
+    if context.hubs.remove(key) {
+        context.trigger_users(key);
+    }
+}
+
+/// Puts what was gathered where twins and queries find it. A hub whose settings are the same goes on as it is.
+fn put_in_place(
+    context: &Arc<Context>,
+    connection: &HubConnection,
+    key: &HubKey,
+    found: gather::Found,
+) -> (Entry, Option<String>) {
+    let loaded = match found {
+        gather::Found::Same(hub) => {
+            let version = hub.source.first().cloned();
+            return (Entry::Usable(hub), version);
+        }
+        gather::Found::Broken(verdict) => return (broken(context, key, verdict), None),
+        gather::Found::Loaded(loaded) => loaded,
+    };
+    let (host, source) = (loaded.settings.host.to_string(), loaded.source);
+    let version = source.first().cloned();
+    match Client::new(loaded.settings) {
+        Err(error) => (broken(context, key, Verdict::new(Status::False, Reason::TlsFailed, error.to_string())), version),
+        Ok(client) => {
+            let hub = Arc::new(Hub::new(key.clone(), host, client, settings(connection), source));
+            context.hubs.put(key.clone(), Entry::Usable(hub.clone()));
+            feed::start(context.clone(), hub.clone());
+            (Entry::Usable(hub), version)
+        }
+    }
+}
+
+fn broken(context: &Context, key: &HubKey, verdict: Verdict) -> Entry {
+    let news = !matches!(context.hubs.get(key), Some(Entry::Broken(before)) if before == verdict);
+    let entry = Entry::Broken(verdict);
+    context.hubs.put(key.clone(), entry.clone());
+    if news {
+        context.trigger_users(key);
+    }
+    entry
+}
+
+fn settings(connection: &HubConnection) -> HubSettings {
+    let spec = &connection.spec;
+    let (poll, sweep) = match spec.tier {
+        Tier::F1 => (Duration::from_secs(5 * 60), Duration::from_secs(24 * 3600)),
+        Tier::S1 | Tier::S2 | Tier::S3 => (Duration::from_secs(15), Duration::from_secs(3600)),
+    };
+    HubSettings {
+        poll_interval: spec.poll_interval.map_or(poll, crate::api::Duration::get),
+        sweep_interval: spec.sweep_interval.map_or(sweep, crate::api::Duration::get),
+        status_interval: spec.status_interval.get(),
+        arrays: if spec.allow_arrays { Arrays::Allowed } else { Arrays::Refused },
+        drift: match spec.defaults.as_ref().and_then(|defaults| defaults.drift_policy) {
+            Some(device_twin::DriftPolicy::Report) => DriftPolicy::Report,
+            Some(device_twin::DriftPolicy::Correct) | None => DriftPolicy::Correct,
+        },
+    }
+}
+
+fn judge(entry: &Entry) -> Verdict {
+    match entry {
+        Entry::Broken(verdict) => verdict.clone(),
+        Entry::Usable(hub) => match hub.health() {
+            Health::Up => Verdict::new(Status::True, Reason::Connected, "the hub answers"),
+            Health::Unknown => Verdict::new(Status::False, Reason::Pending, "the hub was not asked yet"),
+            Health::Down(verdict) => verdict,
+        },
+    }
+}
+
+fn record(
+    before: &HubConnectionStatus,
+    generation: i64,
+    verdict: &Verdict,
+    secret_version: Option<String>,
+) -> HubConnectionStatus {
+    HubConnectionStatus {
+        observed_generation: generation,
+        conditions: connection_conditions(before, generation, verdict),
+        credential: secret_version.map(|secret_resource_version| CredentialStatus { secret_resource_version }),
+    }
+}
+
+/// On a connection, what only somebody's edit mends is Stalled at once: there is no generation that was synced before.
+fn connection_conditions(
+    before: &HubConnectionStatus,
+    generation: i64,
+    verdict: &Verdict,
+) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
+    let mut built = conditions::build(&before.conditions, generation, verdict, &[], Timestamp::now());
+    if verdict.reason.beside() == conditions::Beside::ReconcilingThenStalled {
+        for condition in built.iter_mut().filter(|condition| condition.type_ == "Reconciling") {
+            condition.type_ = "Stalled".to_owned();
+        }
+    }
+    built
+}

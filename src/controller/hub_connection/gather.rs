@@ -1,0 +1,146 @@
+//! What a connection needs from the API server: its Secret and its root certificate, read by name, never listed.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::Api;
+
+use super::super::Context;
+use super::super::hubs::{Entry, Hub, HubKey};
+use crate::api::conditions::{Reason, Status, Verdict};
+use crate::api::{HubConnection, KeyRef};
+use crate::hub::{ConnectionString, Host, Settings};
+
+/// What was found.
+pub(super) enum Found {
+    /// Nothing changed since this hub was put in place.
+    Same(Arc<Hub>),
+    /// Something is missing or wrong.
+    Broken(Verdict),
+    /// Everything for a new client.
+    Loaded(Box<Loaded>),
+}
+
+pub(super) struct Loaded {
+    pub(super) settings: Settings,
+    /// The versions of what was read: the Secret's first.
+    pub(super) source: Vec<String>,
+}
+
+fn wrong(reason: Reason, message: impl Into<String>) -> Verdict {
+    Verdict::new(Status::False, reason, message)
+}
+
+pub(super) async fn gather(context: &Context, connection: &HubConnection, key: &HubKey) -> Found {
+    match try_gather(context, connection, key).await {
+        Ok(found) => found,
+        Err(verdict) => Found::Broken(verdict),
+    }
+}
+
+async fn try_gather(context: &Context, connection: &HubConnection, key: &HubKey) -> Result<Found, Verdict> {
+    let spec = &connection.spec;
+    let host: Host = spec.host.parse().map_err(|error| wrong(Reason::HostRefused, format!("spec.host: {error}")))?;
+    if !context.settings.allowed_hosts.allow(&host) {
+        let text = format!("the operator does not allow the host {host}: an administrator adds it by --allow-hosts");
+        return Err(wrong(Reason::HostRefused, text));
+    }
+    let Some(source) = &spec.auth.connection_string else {
+        return Err(wrong(Reason::SecretMissing, "spec.auth names no credential"));
+    };
+    let reader = Reader { client: &context.client, namespace: &key.namespace };
+    let mut versions = vec![reader.version::<Secret>("Secret", &source.secret_key_ref.name).await?];
+    let bundle = spec.ca_bundle.as_ref();
+    let (secret_ref, map_ref) =
+        (bundle.and_then(|bundle| bundle.secret_key_ref.as_ref()), bundle.and_then(|bundle| bundle.config_map_key_ref.as_ref()));
+    if let Some(reference) = secret_ref {
+        versions.push(reader.version::<Secret>("Secret", &reference.name).await?);
+    }
+    if let Some(reference) = map_ref {
+        versions.push(reader.version::<ConfigMap>("ConfigMap", &reference.name).await?);
+    }
+    versions.push(format!("generation {}", connection.metadata.generation.unwrap_or_default()));
+    if let Some(Entry::Usable(hub)) = context.hubs.get(key)
+        && hub.source == versions
+    {
+        return Ok(Found::Same(hub));
+    }
+    let text = reader.secret(&source.secret_key_ref).await?;
+    let parsed = connection_string(&text, &source.secret_key_ref, &host)?;
+    let extra_root_pem = match (secret_ref, map_ref) {
+        (Some(reference), _) => Some(reader.secret(reference).await?),
+        (None, Some(reference)) => Some(reader.config_map(reference).await?),
+        (None, None) => None,
+    };
+    let mut settings = Settings::new(host, parsed);
+    settings.extra_root_pem = extra_root_pem;
+    settings.timeout = context.settings.hub_timeout;
+    settings.observer = Some(context.observer());
+    Ok(Found::Loaded(Box::new(Loaded { settings, source: versions })))
+}
+
+/// The credential of a connection string that names the same host, with or without the port.
+fn connection_string(text: &[u8], reference: &KeyRef, host: &Host) -> Result<crate::hub::Credential, Verdict> {
+    let KeyRef { name, key } = reference;
+    let invalid = |text: String| wrong(Reason::SecretInvalid, format!("key {key} of Secret {name}: {text}"));
+    let text = std::str::from_utf8(text).map_err(|_| invalid("not UTF-8".to_owned()))?;
+    let parsed = ConnectionString::parse(text.trim()).map_err(|error| invalid(error.to_string()))?;
+    let named = parsed.host();
+    if named.name() != host.name() || named.port().is_some_and(|port| port != host.port().unwrap_or(443)) {
+        let text = format!("the connection string names the host {named}, spec.host is {host}");
+        return Err(wrong(Reason::HostRefused, text));
+    }
+    parsed.service_credential().ok_or_else(|| {
+        invalid("a device's connection string; one of a shared access policy (SharedAccessKeyName) is needed".to_owned())
+    })
+}
+
+struct Reader<'a> {
+    client: &'a kube::Client,
+    namespace: &'a str,
+}
+
+impl Reader<'_> {
+    /// The resourceVersion of an object, read by metadata alone: a Secret that did not change is not read again.
+    async fn version<K>(&self, kind: &str, name: &str) -> Result<String, Verdict>
+    where
+        K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+        K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
+        let found = bounded(kind, name, api.get_metadata_opt(name)).await?;
+        let missing = || wrong(Reason::SecretMissing, format!("there is no {kind} {name} in namespace {}", self.namespace));
+        Ok(found.ok_or_else(missing)?.metadata.resource_version.unwrap_or_default())
+    }
+
+    async fn secret(&self, reference: &KeyRef) -> Result<Vec<u8>, Verdict> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace);
+        let found = bounded("Secret", &reference.name, api.get_opt(&reference.name)).await?;
+        let data = found.and_then(|secret| secret.data).unwrap_or_default();
+        data.get(&reference.key).map(|bytes| bytes.0.clone()).ok_or_else(|| no_key("Secret", reference))
+    }
+
+    async fn config_map(&self, reference: &KeyRef) -> Result<Vec<u8>, Verdict> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), self.namespace);
+        let found = bounded("ConfigMap", &reference.name, api.get_opt(&reference.name)).await?;
+        let data = found.and_then(|map| map.data).unwrap_or_default();
+        data.get(&reference.key).map(|text| text.clone().into_bytes()).ok_or_else(|| no_key("ConfigMap", reference))
+    }
+}
+
+fn no_key(kind: &str, reference: &KeyRef) -> Verdict {
+    wrong(Reason::SecretMissing, format!("{kind} {} has no key {}", reference.name, reference.key))
+}
+
+async fn bounded<T>(
+    kind: &str,
+    name: &str,
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, Verdict> {
+    let failed = |text: String| wrong(Reason::SecretMissing, format!("{kind} {name} cannot be read: {text}"));
+    match tokio::time::timeout(std::time::Duration::from_secs(10), call).await {
+        Err(_) => Err(failed("no answer from the API server within 10 s".to_owned())),
+        Ok(Err(error)) => Err(failed(error.to_string())),
+        Ok(Ok(value)) => Ok(value),
+    }
+}

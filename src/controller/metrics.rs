@@ -1,0 +1,43 @@
+//! Counters of the operator. Labels come from closed sets.
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+type Labels = Vec<(&'static str, &'static str)>;
+
+/// All metrics of the operator.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Calls to hubs, by operation and outcome.
+    pub hub_calls: Family<Labels, Counter>,
+    /// Status writes, by kind and outcome.
+    pub status_writes: Family<Labels, Counter>,
+    /// Reconciles, by kind.
+    pub reconciles: Family<Labels, Counter>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("hubtwin");
+        let (hub_calls, status_writes, reconciles) = (Family::default(), Family::default(), Family::default());
+        registry.register("hub_calls", "Calls to hubs, by operation and outcome", Family::clone(&hub_calls));
+        registry.register("status_writes", "Status writes, by kind and outcome", Family::clone(&status_writes));
+        registry.register("reconciles", "Reconciles, by kind", Family::clone(&reconciles));
+        Self { registry, hub_calls, status_writes, reconciles }
+    }
+}
+
+impl Metrics {
+    /// The metrics in the OpenMetrics text format.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        if encode(&mut text, &self.registry).is_err() {
+            tracing::error!("the metrics could not be written");
+        }
+        text
+    }
+}

@@ -1,0 +1,205 @@
+//! What REST, MQTT and the admin server share: the machine behind a lock, its clock and randomness, who is connected,
+//! and the journal.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use rustls::crypto::SecureRandom;
+use rustls::crypto::aws_lc_rs::default_provider;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::auth::{Names, Policy};
+use super::code::{self, Failure};
+use super::journal::{Call, Journal};
+use super::machine::{Command, EntityId, Event, Fresh, Identity, Machine, Reply};
+
+/// Most notices that wait for one slow device; beyond that its connection is dropped, for it has to read its twin anew.
+const MAX_QUEUED_NOTICES: usize = 256;
+
+/// A change notice for a device.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// The patch with `$version`.
+    pub body: Value,
+    /// The version in the topic.
+    pub version: u64,
+}
+
+/// The one connection of a device. Dropping it ends the connection.
+#[derive(Debug)]
+struct Live {
+    number: u64,
+    notices: mpsc::Sender<Notice>,
+}
+
+/// A running hub.
+pub struct Hub {
+    state: Mutex<State>,
+    journal: Mutex<Journal>,
+    random: &'static dyn SecureRandom,
+    /// The keys of the hub.
+    pub policies: Vec<Policy>,
+    /// What it may be called in tokens.
+    pub names: Names,
+}
+
+struct State {
+    machine: Machine,
+    live: HashMap<EntityId, Live>,
+    connections: u64,
+}
+
+impl Hub {
+    /// A hub around a machine.
+    #[must_use]
+    pub fn new(machine: Machine, policies: Vec<Policy>, names: Names) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State { machine, live: HashMap::new(), connections: 0 }),
+            journal: Mutex::default(),
+            random: default_provider().secure_random,
+            policies,
+            names,
+        })
+    }
+
+    /// The hub's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    /// Carries a command out and tells whoever has to be told.
+    ///
+    /// # Errors
+    /// When the machine refuses.
+    pub async fn apply(&self, command: Command) -> Result<Reply, Failure> {
+        let fresh = self.fresh()?;
+        let mut state = self.state();
+        self.apply_locked(&mut state, &fresh, command)
+    }
+
+    fn apply_locked(&self, state: &mut State, fresh: &Fresh, command: Command) -> Result<Reply, Failure> {
+        let now = self.now();
+        let outcome = state.machine.apply(now, fresh, command);
+        for event in outcome.events {
+            self.tell(state, event);
+        }
+        outcome.reply.map_err(Failure::from)
+    }
+
+    /// Notices go out under the lock, so that a device sees them in the order of their versions.
+    fn tell(&self, state: &mut State, event: Event) {
+        match event {
+            Event::Disconnect(id) => {
+                state.live.remove(&id);
+            }
+            Event::DesiredChanged { id, notice, version } => {
+                let subscribed = state.machine.get(&id).is_some_and(|record| record.session.desired.is_some());
+                let Some(live) = state.live.get(&id).filter(|_| subscribed) else { return };
+                let mut body = Value::Object(notice);
+                body["$version"] = json!(version);
+                if live.notices.try_send(Notice { body, version }).is_err() {
+                    state.live.remove(&id);
+                }
+            }
+        }
+    }
+
+    /// Lets a device in: an older connection of it ends. Answers the reply of the machine, the number of the connection
+    /// and its notices, which end when the connection has to.
+    ///
+    /// # Errors
+    /// When the machine refuses.
+    pub async fn connect(
+        &self,
+        id: EntityId,
+        clean: bool,
+        model: Option<String>,
+    ) -> Result<(Reply, u64, mpsc::Receiver<Notice>), Failure> {
+        let fresh = self.fresh()?;
+        let mut state = self.state();
+        let reply = self.apply_locked(&mut state, &fresh, Command::Connect { id: id.clone(), clean, model })?;
+        state.connections += 1;
+        let number = state.connections;
+        let (notices, receiver) = mpsc::channel(MAX_QUEUED_NOTICES);
+        state.live.insert(id, Live { number, notices });
+        Ok((reply, number, receiver))
+    }
+
+    /// Notes that a connection ended, unless a newer one of the same device took over.
+    pub async fn disconnected(&self, id: &EntityId, number: u64) {
+        let Ok(fresh) = self.fresh() else { return };
+        let mut state = self.state();
+        let newer = state.live.get(id).is_some_and(|live| live.number != number);
+        if newer {
+            return;
+        }
+        state.live.remove(id);
+        // The identity may be gone by now, and with it everything that could be noted.
+        let _ = self.apply_locked(&mut state, &fresh, Command::Disconnect(id.clone()));
+    }
+
+    /// The identity of a device or module.
+    #[must_use]
+    pub fn identity(&self, id: &EntityId) -> Option<Identity> {
+        self.state().machine.get(id).map(|record| record.identity.clone())
+    }
+
+    /// Looks at the machine.
+    pub fn read<T>(&self, look: impl FnOnce(&Machine) -> T) -> T {
+        look(&self.state().machine)
+    }
+
+    /// Writes a call down.
+    pub fn record(&self, call: &Call<'_>) {
+        tracing::debug!(
+            who = call.who,
+            operation = call.operation,
+            subject = call.subject,
+            outcome = call.outcome,
+            "{}",
+            call.detail
+        );
+        self.journal().record(self.now(), call);
+    }
+
+    /// Counters and log.
+    pub fn journal(&self) -> MutexGuard<'_, Journal> {
+        // Nothing panics while it holds the lock but an allocation; the journal stays whole either way.
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fresh(&self) -> Result<Fresh, Failure> {
+        let mut bytes = [0; 80];
+        self.random.fill(&mut bytes).map_err(|_| Failure::new(code::SERVER_ERROR, "no randomness"))?;
+        let number = u64::from_be_bytes(bytes[64..72].try_into().expect("eight bytes are a u64"));
+        let etag = u64::from_be_bytes(bytes[72..80].try_into().expect("eight bytes are a u64"));
+        Ok(Fresh {
+            keys: [STANDARD.encode(&bytes[..32]), STANDARD.encode(&bytes[32..64])],
+            generation: format!("{:018}", number % 1_000_000_000_000_000_000),
+            etag: u32::try_from(etag % 900_000_000).expect("below u32::MAX") + 100_000_000,
+        })
+    }
+}
+
+/// A random key, base64 of 32 bytes; `None` without randomness.
+#[must_use]
+pub fn random_key() -> Option<String> {
+    let mut bytes = [0; 32];
+    default_provider().secure_random.fill(&mut bytes).ok()?;
+    Some(STANDARD.encode(bytes))
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,86 @@
+//! What the hub remembers of its calls: counters, and a bounded log of calls and changes.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Serialize;
+
+use super::machine::stamp::wire_time;
+
+/// Most entries that are kept.
+const MAX_ENTRIES: usize = 10_000;
+
+/// One call or change.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    /// Its number, from 1 on.
+    pub seq: u64,
+    /// When, as the hub writes times.
+    pub time: String,
+    /// A policy, or the device itself.
+    pub who: String,
+    /// What, for instance `twin.patch`.
+    pub operation: String,
+    /// About whom.
+    pub subject: String,
+    /// The status.
+    pub outcome: u16,
+    /// A few words.
+    pub detail: String,
+}
+
+/// A call that is about to be written down.
+#[derive(Clone, Debug)]
+pub struct Call<'a> {
+    /// A policy, or the device itself.
+    pub who: &'a str,
+    /// What, for instance `twin.patch`.
+    pub operation: &'a str,
+    /// About whom.
+    pub subject: &'a str,
+    /// The status.
+    pub outcome: u16,
+    /// A few words.
+    pub detail: &'a str,
+}
+
+/// Counters and log.
+#[derive(Debug, Default)]
+pub struct Journal {
+    counters: BTreeMap<String, u64>,
+    entries: VecDeque<Entry>,
+    last: u64,
+}
+
+impl Journal {
+    /// Writes one call down.
+    pub fn record(&mut self, now: jiff::Timestamp, call: &Call<'_>) {
+        let Call { who, operation, subject, outcome, detail } = *call;
+        *self.counters.entry(operation.to_owned()).or_default() += 1;
+        *self.counters.entry(format!("{operation}.{outcome}")).or_default() += 1;
+        self.last += 1;
+        if self.entries.len() == MAX_ENTRIES {
+            self.entries.pop_front();
+        }
+        self.entries.push_back(Entry {
+            seq: self.last,
+            time: wire_time(now),
+            who: who.to_owned(),
+            operation: operation.to_owned(),
+            subject: subject.to_owned(),
+            outcome,
+            detail: detail.to_owned(),
+        });
+    }
+
+    /// Calls by operation, and by operation and outcome.
+    #[must_use]
+    pub fn counters(&self) -> &BTreeMap<String, u64> {
+        &self.counters
+    }
+
+    /// The entries after number `seq`, oldest first.
+    #[must_use]
+    pub fn since(&self, seq: u64) -> Vec<Entry> {
+        self.entries.iter().filter(|entry| entry.seq > seq).cloned().collect()
+    }
+}

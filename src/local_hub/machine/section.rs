@@ -1,0 +1,85 @@
+//! Desired or reported properties with their metadata and version.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Refusal;
+use super::stamp::{Stamp, refresh, wire_time, wire_time_or_never};
+use crate::twin::document::{Object, Section};
+use crate::twin::merge::merge_patch;
+use crate::twin::rules::{self, Arrays};
+
+/// A section that has a version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Properties {
+    pub(super) content: Object,
+    metadata: Object,
+    pub(super) version: u64,
+}
+
+impl Properties {
+    /// An empty section. Modules start without a time.
+    pub(super) fn new(created: Option<Timestamp>) -> Self {
+        let mut metadata = Object::new();
+        metadata.insert("$lastUpdated".to_owned(), json!(wire_time_or_never(created)));
+        Self { content: Object::new(), metadata, version: 1 }
+    }
+
+    /// Takes `content` as what the section holds after `sent` was written to it.
+    pub(super) fn store(&mut self, now: Timestamp, section: Section, sent: &Object, content: Object) {
+        self.version += 1;
+        let version = (section == Section::Desired).then_some(self.version);
+        refresh(&mut self.metadata, sent, &content, &Stamp { time: wire_time(now), version });
+        self.content = content;
+    }
+
+    /// Forgets the metadata of single properties, before a replacement writes all of it anew.
+    pub(super) fn forget_metadata(&mut self) {
+        self.metadata.retain(|key, _| key.starts_with('$'));
+    }
+
+    /// The section as back ends see it.
+    pub(super) fn document(&self) -> Value {
+        let mut document = self.content.clone();
+        document.insert("$metadata".to_owned(), Value::Object(self.metadata.clone()));
+        document.insert("$version".to_owned(), json!(self.version));
+        Value::Object(document)
+    }
+
+    /// The section as the device sees it: without metadata.
+    pub(super) fn device_document(&self) -> Value {
+        let mut document = self.content.clone();
+        document.insert("$version".to_owned(), json!(self.version));
+        Value::Object(document)
+    }
+}
+
+/// What a section holds after a patch, or the rule that forbids it.
+pub(super) fn patched(section: Section, current: &Object, patch: &Object, arrays: Arrays) -> Result<Object, Refusal> {
+    if let Some(violation) = rules::check_patch(section, patch, arrays).first() {
+        return Err(violation.into());
+    }
+    let mut result = current.clone();
+    merge_patch(&mut result, patch);
+    within_size(section, current, result)
+}
+
+/// What a section holds after a replacement, or the rule that forbids it.
+pub(super) fn replaced(section: Section, current: &Object, new: &Object, arrays: Arrays) -> Result<Object, Refusal> {
+    let violations = rules::check(section, new, arrays);
+    if let Some(violation) = violations.iter().find(|violation| violation.rule != rules::Rule::Size) {
+        return Err(violation.into());
+    }
+    within_size(section, current, new.clone())
+}
+
+/// Only growth above the limit is refused: a section that is too large may shrink. Depth is that of the result, for a
+/// patch names full paths from the root of the section.
+fn within_size(section: Section, current: &Object, result: Object) -> Result<Object, Refusal> {
+    let bytes = rules::size(&result);
+    if bytes > rules::max_bytes(section) && bytes > rules::size(current) {
+        return Err(Refusal::TooLarge(section));
+    }
+    Ok(result)
+}

@@ -1,0 +1,151 @@
+//! A twin and the writes to it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Refusal;
+use super::command::{Desired, SectionsBody};
+use super::section::{Properties, patched, replaced};
+use crate::twin::document::{Object, Section};
+use crate::twin::rules::Arrays;
+
+/// Tags, desired and reported properties and their counters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Twin {
+    /// Counts the writes of back ends, from 1 on.
+    etag: u64,
+    /// Counts all writes, from 2 on.
+    pub(super) version: u64,
+    pub(super) tags: Object,
+    desired: Properties,
+    reported: Properties,
+}
+
+/// What a write of a back end would leave.
+struct Written {
+    tags: Option<Object>,
+    /// What was sent, and what the section holds then.
+    desired: Option<(Object, Object)>,
+}
+
+impl Twin {
+    pub(super) fn new(created: Option<Timestamp>) -> Self {
+        Self {
+            etag: 1,
+            version: 2,
+            tags: Object::new(),
+            desired: Properties::new(created),
+            reported: Properties::new(created),
+        }
+    }
+
+    /// The etag without quotes: base64 of the counter as 8 bytes, most significant first.
+    pub(super) fn etag(&self) -> String {
+        STANDARD.encode(self.etag.to_be_bytes())
+    }
+
+    pub(super) fn desired_version(&self) -> u64 {
+        self.desired.version
+    }
+
+    /// Merges a patch. Answers what the device is told: the desired patch as it was sent. Absent and empty sections are
+    /// no write at all.
+    pub(super) fn patch(&mut self, now: Timestamp, body: SectionsBody) -> Result<Option<Object>, Refusal> {
+        let arrays = body.arrays.unwrap_or(Arrays::Allowed);
+        let tags = body.tags.filter(|tags| !tags.is_empty());
+        let tags = tags.map(|patch| patched(Section::Tags, &self.tags, &patch, arrays)).transpose()?;
+        let patch = body.desired.map(|desired| match desired {
+            Desired::Properties(patch) => patch,
+            Desired::Clear => self.desired.content.keys().map(|key| (key.clone(), Value::Null)).collect(),
+        });
+        let desired = match patch.filter(|patch| !patch.is_empty()) {
+            Some(patch) => {
+                let content = patched(Section::Desired, &self.desired.content, &patch, arrays)?;
+                Some((patch, content))
+            }
+            None => None,
+        };
+        Ok(self.store(now, Written { tags, desired }))
+    }
+
+    /// Replaces the sections that are given. Answers what the device is told: the new content, and `null` for what went.
+    pub(super) fn replace(&mut self, now: Timestamp, body: SectionsBody) -> Result<Option<Object>, Refusal> {
+        let arrays = body.arrays.unwrap_or(Arrays::Allowed);
+        let tags = body.tags.map(|new| replaced(Section::Tags, &self.tags, &new, arrays)).transpose()?;
+        let new = body.desired.map(|desired| match desired {
+            Desired::Properties(new) => new,
+            Desired::Clear => Object::new(),
+        });
+        let Some(new) = new else { return Ok(self.store(now, Written { tags, desired: None })) };
+        let content = replaced(Section::Desired, &self.desired.content, &new, arrays)?;
+        let notice = with_removals(&self.desired.content, &new);
+        self.desired.forget_metadata();
+        self.store(now, Written { tags, desired: Some((new, content)) });
+        Ok(Some(notice))
+    }
+
+    /// Merges a patch of the device and answers the new version of reported.
+    pub(super) fn report(
+        &mut self,
+        now: Timestamp,
+        patch: &Object,
+        arrays: Arrays,
+        version: Option<u64>,
+    ) -> Result<u64, Refusal> {
+        let current = self.reported.version;
+        if version.is_some_and(|version| version != current) {
+            return Err(Refusal::VersionMismatch { current });
+        }
+        let content = patched(Section::Reported, &self.reported.content, patch, arrays)?;
+        self.reported.store(now, Section::Reported, patch, content);
+        self.version += 1;
+        Ok(self.reported.version)
+    }
+
+    /// `properties` as back ends see them.
+    pub(super) fn properties(&self) -> Value {
+        json!({"desired": self.desired.document(), "reported": self.reported.document()})
+    }
+
+    /// The twin as its device sees it: no tags, no metadata.
+    pub(super) fn device_document(&self) -> Value {
+        json!({"desired": self.desired.device_document(), "reported": self.reported.device_document()})
+    }
+
+    /// One request bumps etag and version once, whatever it holds.
+    fn store(&mut self, now: Timestamp, written: Written) -> Option<Object> {
+        let Written { tags, desired } = written;
+        if tags.is_none() && desired.is_none() {
+            return None;
+        }
+        self.etag += 1;
+        self.version += 1;
+        if let Some(tags) = tags {
+            self.tags = tags;
+        }
+        desired.map(|(sent, content)| {
+            self.desired.store(now, Section::Desired, &sent, content);
+            sent
+        })
+    }
+}
+
+/// `new`, with `null` for each key of `old` that it lacks, at every level that is an object in both.
+fn with_removals(old: &Object, new: &Object) -> Object {
+    let mut notice = new.clone();
+    for (key, was) in old {
+        match (was, new.get(key)) {
+            (_, None) => {
+                notice.insert(key.clone(), Value::Null);
+            }
+            (Value::Object(was), Some(Value::Object(is))) => {
+                notice.insert(key.clone(), Value::Object(with_removals(was, is)));
+            }
+            _ => {}
+        }
+    }
+    notice
+}

@@ -1,0 +1,72 @@
+//! The TLS accept loop: bounded in connections and in the time of a handshake.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long a client may take for its TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A pause after a failed accept, which is most often a lack of file descriptors: it does not get better at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A stream with TLS.
+pub type Stream = TlsStream<TcpStream>;
+
+/// Accepts until `stop` is cancelled, at most `connections` at a time, and hands each stream to `each`, which ends soon
+/// after `stop` is cancelled. Returns when the last one has ended.
+pub async fn accept<F, Fut>(
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    connections: usize,
+    stop: CancellationToken,
+    each: F,
+) where
+    F: Fn(Stream, CancellationToken) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let permits = Arc::new(Semaphore::new(connections));
+    let tasks = TaskTracker::new();
+    while let Some(Ok(permit)) = stop.run_until_cancelled(Arc::clone(&permits).acquire_owned()).await {
+        let Some(accepted) = stop.run_until_cancelled(listener.accept()).await else { break };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "accept");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (tls, stop, each) = (tls.clone(), stop.clone(), each.clone());
+        tasks.spawn(async move {
+            let _permit = permit;
+            if let Some(stream) = handshake(&tls, stream, &stop).await {
+                each(stream, stop).await;
+            }
+        });
+    }
+    tasks.close();
+    tasks.wait().await;
+}
+
+async fn handshake(tls: &TlsAcceptor, stream: TcpStream, stop: &CancellationToken) -> Option<Stream> {
+    // Answers are small; waiting to fill a segment only delays them.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "set TCP_NODELAY");
+    }
+    let shaking = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream));
+    match stop.run_until_cancelled(shaking).await? {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "TLS handshake");
+            None
+        }
+        Err(_) => None,
+    }
+}
