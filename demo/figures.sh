@@ -2,7 +2,7 @@
 # Prints what the demo cost. Sourced at its end, while all programs still run; wants `dir` and HUB_ADMIN_URL.
 
 printf '\nHub calls by operation and outcome (GET %s/counters):\n' "$HUB_ADMIN_URL"
-http_get "$HUB_ADMIN_URL/counters" | tr -d '{}" \n' | tr ',' '\n' | sed -n 's/^\(.*\):\([1-9][0-9]*\)$/\1 \2/p' |
+http_get "$HUB_ADMIN_URL/counters" | tr -d '{}" \n' | tr ',' '\n' | sed -n 's/^\(.*\.[0-9]*\):\([0-9]*\)$/\1 \2/p' |
     awk '{ printf "  %-32s %6d\n", $1, $2 }'
 
 printf '\nWrites to Kubernetes, of hubtwin.dev kinds (status is the operator'\''s, the rest is ours by kubectl):\n'

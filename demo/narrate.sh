@@ -3,7 +3,7 @@
 # Wants `dir`, a folder for its own use. To be sourced.
 
 [[ -t 1 ]] && bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m' || bold='' dim='' plain=''
-steps=0
+steps=0 shown=
 
 step() {
     steps=$((steps + 1))
@@ -16,8 +16,10 @@ show() {
     printf '\n  %s$ %s%s\n' "$bold" "$1" "$plain"
     # In the background, since bash hears of Ctrl-C only when no program is in the foreground.
     setsid bash -c "$1" </dev/null >"$dir/shown" 2>&1 &
+    shown=$!
     local status=0
-    wait $! || status=$?
+    wait "$shown" || status=$?
+    shown=
     sed 's/^/  /' "$dir/shown"
     ((status == 0)) || not_held "this command to succeed" "status $status"
 }
@@ -35,6 +37,9 @@ expect() {
     local ms=$(((${EPOCHREALTIME/./} - ${began/./}) / 1000))
     printf '  %sok: %s (%d.%03d s)%s\n' "$dim" "$2" $((ms / 1000)) $((ms % 1000)) "$plain"
 }
+
+# stop_shown: ends the command that is being shown, if any. For the clean-up.
+stop_shown() { [[ ! $shown ]] || kill -TERM -- "-$shown" 2>/dev/null || true; }
 
 not_held() {
     printf '\n%sStep %d did not hold.%s\n  expected     %s\n  last seen    %s\n' "$bold" "$steps" "$plain" "$1" "$2" >&2

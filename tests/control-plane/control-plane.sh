@@ -31,7 +31,8 @@ TOKENS
 }
 
 control_plane_stop() {
-    stop_program "$1" kube-apiserver
+    # It would wait a minute for clients that still watch something. All that it holds is thrown away anyway.
+    stop_program "$1" kube-apiserver 5
     stop_program "$1" etcd
     rm -rf "$1/etcd"
 }

@@ -45,13 +45,13 @@ pid_of() {
 runs() { pid_of "$1" "$2" >/dev/null; }
 is_gone() { ! runs "$1" "$2"; }
 
-# stop_program DIR NAME: asks it to end, waits, ends it by force after 15 s. Returns when it is gone.
+# stop_program DIR NAME [SECONDS]: asks it to end, waits (15 s), then ends it by force. Returns when it is gone.
 stop_program() {
-    local dir=$1 name=$2 pid
+    local dir=$1 name=$2 seconds=${3:-15} pid
     if pid=$(pid_of "$dir" "$name"); then
         kill -TERM "$pid" 2>/dev/null || true
-        if ! wait_until 15 is_gone "$dir" "$name"; then
-            say "$name (pid $pid) does not end when asked: killing it"
+        if ! wait_until "$seconds" is_gone "$dir" "$name"; then
+            say "$name (pid $pid) did not end within $seconds s: killing it"
             kill -KILL "$pid" 2>/dev/null || true
             wait_until 15 is_gone "$dir" "$name" || say "$name (pid $pid) is still there"
         fi
