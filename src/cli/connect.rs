@@ -34,7 +34,8 @@ impl HubArgs {
 
     /// The extra root certificates, in PEM.
     pub(super) fn ca_pem(&self) -> anyhow::Result<Option<Vec<u8>>> {
-        let Some(file) = &self.ca_file else { return Ok(None) };
+        // HUB_CA_FILE= in an environment means none.
+        let Some(file) = self.ca_file.as_ref().filter(|file| !file.as_os_str().is_empty()) else { return Ok(None) };
         std::fs::read(file).with_context(|| format!("read {}", file.display())).map(Some)
     }
 

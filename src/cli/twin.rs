@@ -125,14 +125,19 @@ async fn create(args: CreateArgs) -> anyhow::Result<()> {
         (true, None) => anyhow::bail!("created {id}, but the hub shows no key of it"),
     };
     match output {
-        Output::Json => print_json(&json!({
-            "deviceId": id.device_id.as_str(),
-            "moduleId": id.module(),
-            "generationId": identity.generation_id,
-            "etag": identity.etag.as_ref().map(Etag::as_str),
-            "status": identity.status.map(status),
-            "connectionString": string,
-        })),
+        Output::Json => {
+            let mut shown = json!({"deviceId": id.device_id.as_str(), "generationId": identity.generation_id});
+            let more = [
+                ("moduleId", id.module()),
+                ("etag", identity.etag.as_ref().map(Etag::as_str)),
+                ("status", identity.status.map(status)),
+                ("connectionString", string.as_deref()),
+            ];
+            for (name, value) in more.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+                shown[name] = json!(value);
+            }
+            print_json(&shown)
+        }
         Output::Text => print_line(&string.unwrap_or_else(|| format!("created {id}"))),
     }
 }
