@@ -36,6 +36,11 @@ pub async fn reconcile(connection: Arc<HubConnection>, context: Arc<Context>) ->
     let found = gather::gather(&context, &connection, &key).await;
     let (entry, secret_version) = put_in_place(&context, &connection, &key, found);
     let verdict = judge(&entry);
+    if verdict.reason == Reason::Pending {
+        // The feed's first answer comes in a moment, and brings us here again; until then the status that the object
+        // began with tells the truth.
+        return Ok(Action::requeue(BROKEN_INTERVAL));
+    }
     let interval = if verdict.status == Status::True { context.settings.secret_interval } else { BROKEN_INTERVAL };
 
     let (before, resource_version) = context.written_hubs.newest(&*connection, connection.status.as_ref());

@@ -27,18 +27,19 @@ pub struct HubKey {
 impl HubKey {
     /// The connection that a DeviceTwin names.
     #[must_use]
-    pub fn of_twin(twin: &DeviceTwin) -> Option<Self> {
+    pub fn of_twin(twin: &DeviceTwin) -> Self {
         Self::of(twin.namespace(), &twin.spec.hub_ref)
     }
 
     /// The connection that a TwinQuery names.
     #[must_use]
-    pub fn of_query(query: &TwinQuery) -> Option<Self> {
+    pub fn of_query(query: &TwinQuery) -> Self {
         Self::of(query.namespace(), &query.spec.hub_ref)
     }
 
-    fn of(namespace: Option<String>, reference: &HubRef) -> Option<Self> {
-        Some(Self { namespace: namespace?, name: reference.name.clone() })
+    /// The kinds are namespaced: an object of theirs has a namespace.
+    fn of(namespace: Option<String>, reference: &HubRef) -> Self {
+        Self { namespace: namespace.unwrap_or_default(), name: reference.name.clone() }
     }
 }
 

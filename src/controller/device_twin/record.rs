@@ -54,6 +54,10 @@ pub(super) fn record(inputs: &Inputs, plan: Option<&Plan>, outcome: &Outcome, no
         (Found::Unusable(_), _) => Again::Waiting,
         _ => Again::Calm(None),
     };
+    if matches!(inputs.found, Found::Unusable(_)) && ready.reason == Reason::Pending {
+        // The connection's first answer is on its way: the status that the object began with tells the truth.
+        return record;
+    }
     if synced_before && keeps_ready(ready.reason) {
         // The hub held this generation when last seen. That it cannot be asked now is the connection's to tell.
         return record;
