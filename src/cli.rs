@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod completion;
+mod connect;
 mod crds;
 #[cfg(feature = "device")]
 mod device;

@@ -1,9 +1,166 @@
 //! `hubtwin device`.
 
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::connect::HubArgs;
+use crate::device::{self, Ack, Behaviour, Device, Event, Settings};
+use crate::hub::{Client, ConnectionString, DeviceId, Kind, ModuleId, Role, TwinId};
+use crate::sas::Key;
+use crate::twin::document::Object;
+
+/// Keys looked up at once; the hub's own limit on identity operations is far below this.
+const LOOK_UPS: usize = 4;
+
 /// Arguments of `hubtwin device`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// The device's id; not needed with --count, nor with a device's own connection string
+    #[arg(conflicts_with = "count")]
+    device: Option<DeviceId>,
+    /// Act as this module of the device
+    #[arg(long, value_name = "MODULE")]
+    module: Option<ModuleId>,
+    /// Run this many devices, named after --id-prefix and numbered from 0
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    count: Option<u32>,
+    /// The beginning of the ids of --count devices
+    #[arg(long, value_name = "TEXT", default_value = "device-", requires = "count")]
+    id_prefix: String,
+    #[command(flatten)]
+    hub: HubArgs,
+    /// The hub's port for MQTT over TLS
+    #[arg(long, value_name = "PORT", env = "HUB_MQTT_PORT", default_value_t = 8883)]
+    mqtt_port: u16,
+    /// Create identities that the hub does not have
+    #[arg(long)]
+    create: bool,
+    /// Report these properties after each connect
+    #[arg(long, value_name = "JSON", default_value = "{}", value_parser = object)]
+    report: Object,
+    /// How to acknowledge desired properties
+    #[arg(long, value_enum, default_value_t = AckArg::Echo)]
+    ack: AckArg,
+    /// The pause between two steps of a firmware update, such as 2s or 500ms
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
+    firmware_step: Duration,
+}
 
-pub(super) async fn run(_args: Args) -> anyhow::Result<()> {
-    anyhow::bail!("not there yet")
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum AckArg {
+    /// The same value at the same path
+    Echo,
+    /// {value, ac, av, ad} for each property, as Plug and Play devices do
+    Pnp,
+    /// No acknowledgement, and no firmware update
+    None,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let shutdown = shutdown()?;
+    let string = args.hub.connection_string()?;
+    let devices = tokio::select! {
+        () = shutdown.cancelled() => return Ok(()),
+        devices = devices(&args, &string) => devices?,
+    };
+    let settings = Settings {
+        host: string.host().name().to_owned(),
+        mqtt_port: args.mqtt_port,
+        ca_pem: args.hub.ca_pem()?,
+        behaviour: Behaviour {
+            ack: match args.ack {
+                AckArg::Echo => Ack::Echo,
+                AckArg::Pnp => Ack::PlugAndPlay,
+                AckArg::None => Ack::Silent,
+            },
+            report: args.report,
+            firmware_step: args.firmware_step,
+        },
+        events: Arc::new(print),
+    };
+    Ok(device::run(settings, devices, shutdown).await?)
+}
+
+/// Cancelled by SIGINT or SIGTERM.
+fn shutdown() -> anyhow::Result<CancellationToken> {
+    let mut terminated = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
+    let mut interrupted = signal(SignalKind::interrupt()).context("watch for SIGINT")?;
+    let token = CancellationToken::new();
+    let cancel = token.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        cancel.cancel();
+    });
+    Ok(token)
+}
+
+/// Who runs, with their keys.
+async fn devices(args: &Args, string: &ConnectionString) -> anyhow::Result<Vec<Device>> {
+    if let Role::Device(id) = string.role() {
+        anyhow::ensure!(
+            args.count.is_none(),
+            "--count needs a back end's connection string, to look up the devices' keys"
+        );
+        let named = args.device.as_ref().is_none_or(|device| *device == id.device_id);
+        let module = args.module.as_ref().is_none_or(|module| Some(module) == id.module_id.as_ref());
+        anyhow::ensure!(named && module, "the connection string speaks for {id}");
+        let key = string.key().context("the connection string holds a signature; a device needs its key")?;
+        return Ok(vec![Device { id: id.clone(), key: key.clone() }]);
+    }
+    let client = args.hub.client_for(string)?;
+    let ids = ids(args)?;
+    let look_ups = ids.into_iter().map(|id| look_up(&client, id, args.create));
+    stream::iter(look_ups).buffered(LOOK_UPS).try_collect().await
+}
+
+fn ids(args: &Args) -> anyhow::Result<Vec<TwinId>> {
+    let module_id = args.module.clone();
+    let Some(count) = args.count else {
+        let device_id = args.device.clone().context("name a device, or ask for many with --count")?;
+        return Ok(vec![TwinId { device_id, module_id }]);
+    };
+    let named = (0..count).map(|number| {
+        let device_id = format!("{}{number}", args.id_prefix).parse().context("read --id-prefix")?;
+        Ok(TwinId { device_id, module_id: module_id.clone() })
+    });
+    named.collect()
+}
+
+async fn look_up(client: &Client, id: TwinId, create: bool) -> anyhow::Result<Device> {
+    let identity = match client.get_identity(&id).await {
+        Err(error) if create && matches!(error.kind(), Kind::DeviceNotFound | Kind::ModuleNotFound) => {
+            if error.kind() == Kind::DeviceNotFound && id.module_id.is_some() {
+                client.create_device(&id.device_id).await?;
+            }
+            client.create_identity(&id).await?
+        }
+        found => found?,
+    };
+    let key: Key = identity.primary_key.with_context(|| format!("the hub shows no key of {id}"))?;
+    Ok(Device { id, key })
+}
+
+fn print(event: Event) {
+    // Who reads the lines may have gone; the devices go on.
+    let _ = writeln!(std::io::stdout(), "{event}");
+}
+
+fn object(text: &str) -> Result<Object, String> {
+    serde_json::from_str(text).map_err(|error| format!("a JSON object is expected: {error}"))
+}
+
+/// Reads a duration and says how one is written.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: Option<jiff::SignedDuration> = text.parse().ok();
+    parsed.and_then(|found| Duration::try_from(found).ok()).ok_or_else(|| "expected such as 2s or 500ms".to_owned())
 }
