@@ -15,6 +15,8 @@ use tokio_util::task::TaskTracker;
 use self::auth::{Names, Policy};
 use self::hub::Hub;
 use self::machine::Machine;
+pub use self::store::StoreError;
+use self::store::{Keys, Opened, Store};
 use self::tls::{Authority, TlsError};
 
 mod admin;
@@ -27,6 +29,7 @@ pub mod machine;
 mod mqtt;
 mod rest;
 mod serve;
+mod store;
 #[cfg(test)]
 mod testing;
 mod tls;
@@ -104,6 +107,9 @@ pub enum StartError {
     /// Keys or certificates cannot be had.
     #[error("set TLS up")]
     Tls(#[from] TlsError),
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Data(#[from] StoreError),
     /// The machine has no randomness to give.
     #[error("make keys: the machine has no randomness to give")]
     Randomness,
@@ -132,11 +138,18 @@ impl LocalHub {
     /// # Errors
     /// When a port is taken or a certificate cannot be made.
     pub async fn start(config: Config) -> Result<Running, StartError> {
-        let authority = Authority::generate()?;
-        let policies = policies()?;
+        let opened = match &config.data {
+            Some(folder) => Some(Store::open(folder, fresh_keys)?),
+            None => None,
+        };
+        let (keys, machine, store) = match opened {
+            Some(Opened { store, keys, records }) => (keys, Machine::restore(records), Some(store)),
+            None => (fresh_keys()?, Machine::default(), None),
+        };
+        let Keys { authority, policies } = keys;
         let names = names(&config);
         let tls = TlsAcceptor::from(authority.server_config(&names)?);
-        let hub = Hub::new(Machine::default(), policies, Names::new(names));
+        let hub = Hub::new(machine, policies, Names::new(names), store);
         let (https_listener, https) = listen(Port::Https, config.listen, config.https_port).await?;
         let (mqtt_listener, mqtt) = listen(Port::Mqtt, config.listen, config.mqtt_port).await?;
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -214,6 +227,7 @@ impl Running {
     pub async fn shutdown(self) {
         self.stop.cancel();
         self.tasks.wait().await;
+        self.hub.close().await;
     }
 }
 
@@ -221,6 +235,10 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+fn fresh_keys() -> Result<Keys, StartError> {
+    Ok(Keys { authority: Authority::generate()?, policies: policies()? })
 }
 
 fn policies() -> Result<Vec<Policy>, StartError> {

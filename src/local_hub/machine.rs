@@ -122,6 +122,9 @@ impl Machine {
             Command::ReplaceTwin { id, body, precondition } => {
                 self.write_twin(&id, &precondition, &mut outcome, |record| record.twin.replace(now, body))
             }
+            Command::SeedTwin { id, body } => self.write_twin(&id, &Precondition::Exists, &mut outcome, |record| {
+                record.twin.seed(now, body).map(|()| None)
+            }),
             Command::DeviceGetTwin(id) => {
                 self.existing(&id).map(|record| Reply::Document(record.twin.device_document()))
             }

@@ -15,7 +15,7 @@ use super::super::machine::EntityId;
 use super::answer::Answer;
 use super::body::{Parts, command};
 use super::operation::Operation;
-use super::{query, version};
+use super::{bulk, query, version};
 
 /// Largest body that is read: 100 identities with room to spare.
 const MAX_BODY: usize = 1024 * 1024;
@@ -80,6 +80,9 @@ async fn work(
     if operation == Operation::Query {
         let ask = query::ask(&head.headers, &body, usize::MAX)?;
         return Ok(hub.read(|machine| query::run(&ask, machine)).into());
+    }
+    if operation == Operation::BulkIdentities {
+        return bulk::run(hub, &body, parts.arrays).await;
     }
     match command(operation, &parts)? {
         Some(command) => Ok(Answer::of(operation, hub.apply(command).await?)),

@@ -152,3 +152,31 @@ async fn identities_follow_the_sdks() {
     assert_eq!((gone.status, gone.body), (204, serde_json::Value::Null));
     assert_eq!(stage.call("GET", "/twins/a%23b/modules/m", None).await.status, 404);
 }
+
+#[tokio::test]
+async fn bulk_answers_item_by_item() {
+    let stage = Stage::start().await;
+    let items = json!([
+        {"id": "b1", "importMode": "create", "tags": {"a": 1}, "properties": {"desired": {"d": 1}}},
+        {"id": "b2", "importMode": "Create", "authentication": {"type": "sas"}},
+        {"id": "b2", "importMode": "create"},
+        {"id": "b3", "importMode": "Delete"},
+    ]);
+    let answer = stage.call("POST", "/devices", Some(items)).await;
+    assert_eq!((answer.status, &answer.body["isSuccessful"]), (400, &json!(false)));
+    let codes: Vec<_> = answer.body["errors"].as_array().unwrap().iter().map(|error| &error["errorCode"]).collect();
+    assert_eq!(codes, [&json!(409_001), &json!(404_001)]);
+    let twin = stage.call("GET", "/twins/b1", None).await.body;
+    assert_eq!((&twin["etag"], &twin["version"], &twin["tags"]["a"]), (&json!("AAAAAAAAAAE="), &json!(2), &json!(1)));
+    let desired = &twin["properties"]["desired"];
+    assert_eq!((&desired["$version"], &desired["$metadata"]["d"]["$lastUpdatedVersion"]), (&json!(1), &json!(1)));
+
+    let items = json!([
+        {"id": "b1", "importMode": "updateTwin", "tags": {"a": 2}},
+        {"id": "b2", "importMode": "DeleteIfMatchETag", "etag": "*"},
+    ]);
+    let answer = stage.call("POST", "/devices", Some(items)).await;
+    assert_eq!((answer.status, answer.body), (200, json!({"isSuccessful": true, "errors": [], "warnings": []})));
+    assert_eq!(stage.call("GET", "/twins/b1", None).await.body["etag"], "AAAAAAAAAAI=");
+    assert_eq!(stage.call("GET", "/devices/b2", None).await.status, 404);
+}
