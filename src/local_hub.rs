@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use self::auth::{Names, Policy};
 use self::hub::Hub;
+use self::knobs::{Fault, Knobs};
 use self::machine::Machine;
 pub use self::store::StoreError;
 use self::store::{Keys, Opened, Store};
@@ -25,6 +26,7 @@ pub mod code;
 mod https;
 mod hub;
 mod journal;
+pub mod knobs;
 pub mod machine;
 mod mqtt;
 mod rest;
@@ -221,6 +223,22 @@ impl Running {
     #[must_use]
     pub fn service_connection_string(&self) -> String {
         self.policy_connection_string("iothubowner").expect("every hub is made with this policy")
+    }
+
+    /// Changes the knobs that hold until they are changed again.
+    pub fn set_knobs(&self, knobs: Knobs) {
+        *self.hub.knobs() = knobs;
+    }
+
+    /// Sets a fault that waits for its calls.
+    pub fn add_fault(&self, fault: Fault) {
+        self.hub.faults().add(fault);
+    }
+
+    /// How often something was called: an operation (`twin.get`), or an operation with a status (`twin.get.200`).
+    #[must_use]
+    pub fn count(&self, counter: &str) -> u64 {
+        self.hub.journal().counters().get(counter).copied().unwrap_or(0)
     }
 
     /// Stops serving, and returns when every connection has ended.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rustls::crypto::SecureRandom;
 use rustls::crypto::aws_lc_rs::default_provider;
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::auth::{Names, Policy};
 use super::code::{self, Failure};
 use super::journal::{Call, Journal};
+use super::knobs::{Effect, Faults, Knobs, Struck};
 use super::machine::{Command, EntityId, Event, Fresh, Identity, Machine, Reply};
 use super::store::{self, Store};
 
@@ -42,6 +43,8 @@ pub struct Hub {
     state: Mutex<State>,
     journal: Mutex<Journal>,
     random: &'static dyn SecureRandom,
+    knobs: Mutex<Knobs>,
+    faults: Mutex<Faults>,
     store: Mutex<Option<Store>>,
     stored: bool,
     /// The keys of the hub.
@@ -63,6 +66,8 @@ impl Hub {
         Arc::new(Self {
             state: Mutex::new(State { machine, live: HashMap::new(), connections: 0 }),
             journal: Mutex::default(),
+            knobs: Mutex::default(),
+            faults: Mutex::default(),
             random: default_provider().secure_random,
             stored: store.is_some(),
             store: Mutex::new(store),
@@ -74,7 +79,27 @@ impl Hub {
     /// The hub's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        Timestamp::now()
+        let offset = SignedDuration::from_millis(self.knobs().clock_offset_ms);
+        // An offset beyond the end of time is none.
+        let now = Timestamp::now();
+        now.checked_add(offset).unwrap_or(now)
+    }
+
+    /// The settings that hold now.
+    pub fn knobs(&self) -> MutexGuard<'_, Knobs> {
+        self.knobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The faults that wait.
+    pub fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a fault does to this call, after its delay.
+    pub async fn strike(&self, operation: &str, subject: &str) -> Option<Effect> {
+        let Struck { delay, effect } = self.faults().strike(operation, subject)?;
+        tokio::time::sleep(delay).await;
+        Some(effect)
     }
 
     /// Carries a command out and tells whoever has to be told. With a data folder it returns when the change is kept.
