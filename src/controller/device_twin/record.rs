@@ -65,6 +65,10 @@ pub(super) fn record(inputs: &Inputs, plan: Option<&Plan>, outcome: &Outcome, no
     let mut status = inputs.before.clone();
     status.observed_generation = inputs.generation;
     status.last_handled_reconcile_at = inputs.requested.clone().or(status.last_handled_reconcile_at);
+    if status.hub.is_none() && !inputs.at.host.is_empty() {
+        // Also a twin that was never read shows which one is meant.
+        status.hub = Some(inputs.at.clone());
+    }
     let twin = match outcome {
         Outcome::Written(twin) => {
             status.last_write_time = Some(Time(now));
