@@ -1,1 +1,10 @@
 //! Integration tests, one binary: this file is only the list of modules.
+
+mod cli;
+mod house;
+mod kinds;
+mod queries;
+mod quiet;
+mod support;
+mod sync;
+mod trouble;

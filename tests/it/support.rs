@@ -1,0 +1,23 @@
+//! What the tests stand on: a real API server shared by all, and for each test a namespace, a local hub and an operator
+//! of its own.
+
+mod cluster;
+mod device;
+mod gate;
+mod objects;
+mod stage;
+mod wait;
+
+pub use cluster::{Cluster, Kubectl, crd_warnings};
+pub use device::{Ack, SimulatedDevice};
+pub use gate::Gate;
+pub use objects::{CONNECTION, Manifest, QUERY, SECRET, TWIN, connection, query, secret, twin};
+pub use stage::Stage;
+pub use wait::{eventually, is_true};
+
+use std::path::PathBuf;
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}

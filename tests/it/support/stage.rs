@@ -1,0 +1,198 @@
+//! A stage of one's own: a namespace, a local hub, an operator that watches the one and may talk to the other.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::ops::Deref;
+use std::time::Duration;
+
+use hubtwin::controller::Settings;
+use hubtwin::controller::hub_connection::AllowedHosts;
+use hubtwin::hub::{self, ConnectionString, IfMatch, TwinId, TwinPatch};
+use hubtwin::local_hub::{self, LocalHub, Running};
+use hubtwin::operator::{self, Config};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Cluster, Manifest, connection, eventually, is_true, secret};
+
+/// Everything that a test of the operator needs. It is the [`Cluster`], too.
+pub struct Stage {
+    cluster: Cluster,
+    pub hub: Running,
+    /// A back end of one's own at the hub.
+    pub back_end: hub::Client,
+    operator: JoinHandle<Result<(), operator::Error>>,
+    shutdown: CancellationToken,
+}
+
+/// A call that the hub wrote down.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub number: u64,
+    pub operation: String,
+    pub subject: String,
+    pub outcome: u64,
+}
+
+impl Deref for Stage {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.cluster
+    }
+}
+
+impl Stage {
+    /// A stage whose connection works already.
+    pub async fn new() -> Self {
+        Self::with(|connection| connection).await
+    }
+
+    /// A stage whose connection is finished by `finish`.
+    pub async fn with(finish: impl FnOnce(Manifest) -> Manifest) -> Self {
+        let stage = Self::bare(&[]).await;
+        stage.apply(&stage.secret()).await;
+        stage.apply(&finish(connection(&stage.host()))).await;
+        stage
+    }
+
+    /// A stage with neither Secret nor connection; its operator allows further hosts.
+    pub async fn bare(further_hosts: &[String]) -> Self {
+        let cluster = Cluster::new().await;
+        let hub = LocalHub::start(local_hub::Config::default()).await.expect("the hub starts");
+        let string = ConnectionString::parse(&hub.service_connection_string()).expect("the hub's own string");
+        let credential = string.service_credential().expect("it is a back end's");
+        let mut settings = hub::Settings::new(string.host().clone(), credential);
+        settings.extra_root_pem = Some(hub.ca_pem().as_bytes().to_vec());
+        let back_end = hub::Client::new(settings).expect("a client can be made");
+        let hosts: Vec<String> = further_hosts.iter().cloned().chain([string.host().to_string()]).collect();
+        let shutdown = CancellationToken::new();
+        let operator = operator(&cluster, &hosts, shutdown.clone()).await;
+        Self { cluster, hub, back_end, operator, shutdown }
+    }
+
+    /// Ends the operator, which must have run until now.
+    pub async fn end(self) {
+        self.shutdown.cancel();
+        self.operator.await.expect("the operator does not panic").expect("the operator ends well");
+        self.hub.shutdown().await;
+    }
+
+    // What stands at the hub.
+
+    /// NAME:PORT of the hub.
+    pub fn host(&self) -> String {
+        format!("{}:{}", self.hub.host(), self.hub.https_port())
+    }
+
+    /// The Secret with which the connection works.
+    pub fn secret(&self) -> Manifest {
+        secret(&self.hub.service_connection_string(), self.hub.ca_pem())
+    }
+
+    pub fn id(text: &str) -> TwinId {
+        let (device, module) = text.split_once('/').map_or((text, None), |(device, module)| (device, Some(module)));
+        TwinId::parse(device, module).expect("a test's ids are ids")
+    }
+
+    /// Registers a device, or a module `DEVICE/MODULE` of a registered device, at the hub.
+    pub async fn register(&self, id: &str) {
+        self.back_end.create_identity(&Self::id(id)).await.expect("the hub registers it");
+    }
+
+    /// The twin as the hub has it.
+    pub async fn at_hub(&self, id: &str) -> hub::Twin {
+        self.back_end.get_twin(&Self::id(id)).await.expect("the hub has it")
+    }
+
+    /// Another back end writes to the twin, whatever its state.
+    pub async fn foreign_patch(&self, id: &str, patch: Value) {
+        let section = |at: &str| patch.pointer(at).and_then(Value::as_object).cloned();
+        let patch = TwinPatch { tags: section("/tags"), desired: section("/properties/desired") };
+        self.back_end.patch_twin(&Self::id(id), &patch, IfMatch::Any).await.expect("the hub takes it");
+    }
+
+    /// The hub's counters.
+    pub async fn counters(&self) -> BTreeMap<String, u64> {
+        serde_json::from_value(self.admin("/counters").await).expect("counters are numbers")
+    }
+
+    /// The calls of the operator about one twin or, with `""`, of all calls, since the hub's call number `since`. The
+    /// test's own calls are among them, as nobody else can tell them apart.
+    pub async fn calls(&self, since: u64) -> Vec<Call> {
+        let entries = self.admin(&format!("/events?since={since}")).await;
+        let text = |entry: &Value, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+        let call = |entry: &Value| Call {
+            number: entry["seq"].as_u64().unwrap_or_default(),
+            operation: text(entry, "operation"),
+            subject: text(entry, "subject"),
+            outcome: entry["outcome"].as_u64().unwrap_or_default(),
+        };
+        entries.as_array().expect("events are a list").iter().map(call).collect()
+    }
+
+    /// The number of the hub's last call.
+    pub async fn last_call(&self) -> u64 {
+        self.calls(0).await.last().map_or(0, |call| call.number)
+    }
+
+    async fn admin(&self, path: &str) -> Value {
+        let url = format!("{}{path}", self.hub.admin_url());
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client can be made");
+        client.get(url).send().await.expect("the hub answers").json().await.expect("it answers JSON")
+    }
+
+    // What stands in Kubernetes.
+
+    /// Waits for a condition at the object's generation, written `TYPE=STATUS REASON`, and answers the status.
+    pub async fn sees(&self, kind: &str, name: &str, condition: &str) -> Value {
+        eventually(&format!("{kind} {name} is {condition}"), || async {
+            let object = self.get(kind, name).await;
+            let generation = &object["metadata"]["generation"];
+            let status = &object["status"];
+            let mut conditions = status["conditions"].as_array().into_iter().flatten();
+            let text = |condition: &Value, key: &str| condition[key].as_str().unwrap_or_default().to_owned();
+            let found = conditions.any(|found| {
+                let told = format!("{}={} {}", text(found, "type"), text(found, "status"), text(found, "reason"));
+                told == condition && found["observedGeneration"] == *generation
+            });
+            is_true(found && status["observedGeneration"] == *generation, (generation, status)).map(|()| status.clone())
+        })
+        .await
+    }
+
+    /// Waits until the status of an object is as `holds` wants it, and answers it.
+    pub async fn sees_status(&self, kind: &str, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        eventually(&format!("{kind} {name}: {what}"), || async {
+            let object = self.get(kind, name).await;
+            is_true(holds(&object["status"]), &object["status"]).map(|()| object["status"].clone())
+        })
+        .await
+    }
+
+    /// The message of a condition.
+    pub fn message(status: &Value, type_: &str) -> String {
+        let mut conditions = status["conditions"].as_array().into_iter().flatten();
+        let found = conditions.find(|condition| condition["type"] == type_).expect("the condition is there");
+        found["message"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// Starts an operator for the namespace.
+async fn operator(
+    cluster: &Cluster,
+    hosts: &[String],
+    shutdown: CancellationToken,
+) -> JoinHandle<Result<(), operator::Error>> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let settings = Settings {
+        allowed_hosts: AllowedHosts::new(hosts),
+        namespace: Some(cluster.namespace.clone()),
+        hub_timeout: Duration::from_secs(5),
+        secret_interval: Duration::from_secs(2),
+    };
+    let client = cluster.client.clone();
+    tokio::spawn(operator::run(Config { client, settings, listener, listening: Box::new(|_| {}), shutdown }))
+}
