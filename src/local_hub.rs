@@ -211,12 +211,13 @@ impl Running {
     }
 
     /// The connection string of a policy (`iothubowner`, `service`, …) with the first host name and the port of the
-    /// service API; `None` when there is no such policy.
+    /// service API, which is left out when it is 443, for some SDKs take no port; `None` when there is no such policy.
     #[must_use]
     pub fn policy_connection_string(&self, policy: &str) -> Option<String> {
         let Policy { name, keys: [key, _] } = self.hub.policies.iter().find(|known| known.name == policy)?;
-        let (host, port) = (&self.host, self.https_port());
-        Some(format!("HostName={host}:{port};SharedAccessKeyName={name};SharedAccessKey={key}"))
+        let port =
+            Some(self.https_port()).filter(|port| *port != 443).map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("HostName={}{port};SharedAccessKeyName={name};SharedAccessKey={key}", self.host))
     }
 
     /// The connection string of the policy that may do everything.

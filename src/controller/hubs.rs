@@ -124,7 +124,7 @@ impl Hub {
     pub fn note<T>(&self, result: &Result<T, Error>) -> Change {
         let now = match result {
             Err(error) => match connection_trouble(error) {
-                Some(reason) => Health::Down(Verdict::new(Status::False, reason, error.to_string())),
+                Some(reason) => Health::Down(Verdict::new(Status::False, reason, told(error))),
                 None => Health::Up,
             },
             Ok(_) => Health::Up,
@@ -155,6 +155,21 @@ pub fn connection_trouble(error: &Error) -> Option<Reason> {
         | Kind::Conflict
         | Kind::BadRequest
         | Kind::TooLarge => None,
+    }
+}
+
+/// A failed call as people read it: the call, what the hub said, and for a connection that failed the innermost cause.
+#[must_use]
+pub fn told(error: &Error) -> String {
+    let mut cause = std::error::Error::source(error);
+    while let Some(deeper) = cause.and_then(std::error::Error::source) {
+        cause = Some(deeper);
+    }
+    let line = |text: String| -> String { text.chars().filter(|c| !c.is_control()).take(200).collect() };
+    let hint = if error.kind() == Kind::Tls { "; spec.caBundle names a private root certificate" } else { "" };
+    match cause {
+        Some(cause) => format!("{error}: {}{hint}", line(cause.to_string())),
+        None => format!("{error}{hint}"),
     }
 }
 

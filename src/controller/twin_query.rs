@@ -9,9 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
 
-use super::hubs::{Entry, Health, Hub, HubKey, connection_trouble};
+use super::hubs::{Entry, Health, Hub, HubKey, connection_trouble, told};
 use super::{Context, backoff, status};
-use crate::api::conditions::{self, Reason, Status, Verdict};
+use crate::api::conditions::{self, Patience, Reason, Status, Verdict};
 use crate::api::{JsonObject, RECONCILE_REQUESTED_AT, TwinQuery, TwinQueryStatus};
 use crate::hub::{Error, Kind};
 
@@ -109,7 +109,7 @@ async fn gather(query: &TwinQuery, context: &Context, before: &TwinQueryStatus, 
         }
         Err(error) => {
             let reason = connection_trouble(&error).unwrap_or(Reason::HubUnreachable);
-            Found::Unusable(Verdict::new(Status::False, reason, error.to_string()))
+            Found::Unusable(Verdict::new(Status::False, reason, told(&error)))
         }
     }
 }
@@ -164,7 +164,7 @@ fn record(query: &TwinQuery, before: &TwinQueryStatus, found: Found, stale: bool
         }
     };
     status.observed_generation = generation;
-    status.conditions = conditions::build(&before.conditions, generation, &ready, &[], now);
+    status.conditions = conditions::build(&before.conditions, generation, &ready, &[], Patience::TwoMinutes, now);
     status
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::ResourceExt as _;
 
 use super::super::Context;
-use super::super::hubs::{Entry, Health, Hub, HubKey, Origin};
+use super::super::hubs::{Entry, Health, Hub, HubKey, Origin, connection_trouble, told};
 use super::validate::{Wanted, validate};
 use crate::api::conditions::{Reason, Status, Verdict};
 use crate::api::device_twin::TwinAt;
@@ -130,8 +130,8 @@ async fn look(context: &Context, hub: &Arc<Hub>, wanted: &Wanted, freshness: Fre
             Found::Gone
         }
         Err(error) => {
-            let reason = super::super::hubs::connection_trouble(&error).unwrap_or(Reason::HubUnreachable);
-            Found::Unusable(Verdict::new(Status::False, reason, error.to_string()))
+            let reason = connection_trouble(&error).unwrap_or(Reason::HubUnreachable);
+            Found::Unusable(Verdict::new(Status::False, reason, told(&error)))
         }
     }
 }

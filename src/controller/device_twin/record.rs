@@ -11,7 +11,7 @@ use super::execute::Outcome;
 use super::gather::{Found, Inputs};
 use super::plan::ledger;
 use super::validate::Wanted;
-use crate::api::conditions::{self, Reason, Status, Verdict};
+use crate::api::conditions::{self, Patience, Reason, Status, Verdict};
 use crate::api::device_twin::{Applied, Connection, StatusProperties, TwinVersions};
 use crate::api::{DeviceTwinStatus, JsonObject, POINTER_BYTES, POINTERS, Pointers};
 use crate::hub::Kind;
@@ -90,7 +90,8 @@ pub(super) fn record(inputs: &Inputs, plan: Option<&Plan>, outcome: &Outcome, no
         remember(&mut status, inputs, plan, outcome, wanted.observe);
     }
     let further = [("Converged", converged)];
-    status.conditions = conditions::build(&inputs.before.conditions, inputs.generation, &ready, &further, now);
+    status.conditions =
+        conditions::build(&inputs.before.conditions, inputs.generation, &ready, &further, Patience::TwoMinutes, now);
     record.status = Some(status);
     record
 }
