@@ -8,6 +8,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::conditions::{Reason, Status, Verdict};
 use crate::api::{DeviceTwin, HubConnection, TwinQuery};
 
 pub mod backoff;
@@ -37,6 +38,8 @@ pub struct Context {
     pub twins: Store<DeviceTwin>,
     /// All TwinQueries, as last seen.
     pub queries: Store<TwinQuery>,
+    /// All HubConnections, as last seen.
+    pub connections: Store<HubConnection>,
     /// Statuses of DeviceTwins as we last wrote them: the store may lag behind our own writes.
     pub written_twins: status::Written<crate::api::DeviceTwinStatus>,
     /// The same for TwinQueries.
@@ -110,15 +113,26 @@ impl Context {
     /// Asks for every object that uses a connection: it came, went, or recovered.
     pub fn trigger_users(&self, key: &hubs::HubKey) {
         for twin in self.twins.state() {
-            if hubs::HubKey::of_twin(&twin).as_ref() == Some(key) {
+            if hubs::HubKey::of_twin(&twin) == *key {
                 self.triggers.twin(ObjectRef::from_obj(&*twin));
             }
         }
         for query in self.queries.state() {
-            if hubs::HubKey::of_query(&query).as_ref() == Some(key) {
+            if hubs::HubKey::of_query(&query) == *key {
                 self.triggers.query(ObjectRef::from_obj(&*query));
             }
         }
+    }
+
+    /// Why a reference to a connection leads nowhere: there is no such object, or it was not looked at yet.
+    #[must_use]
+    pub fn unresolved(&self, key: &hubs::HubKey) -> Verdict {
+        let hubs::HubKey { namespace, name } = key;
+        if self.connections.get(&ObjectRef::new(name).within(namespace)).is_some() {
+            return Verdict::new(Status::False, Reason::Pending, format!("HubConnection {name} was not looked at yet"));
+        }
+        let text = format!("there is no HubConnection {name} in namespace {namespace}");
+        Verdict::new(Status::False, Reason::HubNotFound, text)
     }
 
     /// Notes how a call to the hub ended; when that changes the hub's health, whoever waits for it is told.

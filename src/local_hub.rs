@@ -14,7 +14,10 @@ use tokio_util::task::TaskTracker;
 
 use self::auth::{Names, Policy};
 use self::hub::Hub;
+use self::knobs::{Fault, Knobs};
 use self::machine::Machine;
+pub use self::store::StoreError;
+use self::store::{Keys, Opened, Store};
 use self::tls::{Authority, TlsError};
 
 mod admin;
@@ -23,10 +26,12 @@ pub mod code;
 mod https;
 mod hub;
 mod journal;
+pub mod knobs;
 pub mod machine;
 mod mqtt;
 mod rest;
 mod serve;
+mod store;
 #[cfg(test)]
 mod testing;
 mod tls;
@@ -104,6 +109,9 @@ pub enum StartError {
     /// Keys or certificates cannot be had.
     #[error("set TLS up")]
     Tls(#[from] TlsError),
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Data(#[from] StoreError),
     /// The machine has no randomness to give.
     #[error("make keys: the machine has no randomness to give")]
     Randomness,
@@ -132,11 +140,18 @@ impl LocalHub {
     /// # Errors
     /// When a port is taken or a certificate cannot be made.
     pub async fn start(config: Config) -> Result<Running, StartError> {
-        let authority = Authority::generate()?;
-        let policies = policies()?;
+        let opened = match &config.data {
+            Some(folder) => Some(Store::open(folder, fresh_keys)?),
+            None => None,
+        };
+        let (keys, machine, store) = match opened {
+            Some(Opened { store, keys, records }) => (keys, Machine::restore(records), Some(store)),
+            None => (fresh_keys()?, Machine::default(), None),
+        };
+        let Keys { authority, policies } = keys;
         let names = names(&config);
         let tls = TlsAcceptor::from(authority.server_config(&names)?);
-        let hub = Hub::new(Machine::default(), policies, Names::new(names));
+        let hub = Hub::new(machine, policies, Names::new(names), store);
         let (https_listener, https) = listen(Port::Https, config.listen, config.https_port).await?;
         let (mqtt_listener, mqtt) = listen(Port::Mqtt, config.listen, config.mqtt_port).await?;
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -196,12 +211,13 @@ impl Running {
     }
 
     /// The connection string of a policy (`iothubowner`, `service`, …) with the first host name and the port of the
-    /// service API; `None` when there is no such policy.
+    /// service API, which is left out when it is 443, for some SDKs take no port; `None` when there is no such policy.
     #[must_use]
     pub fn policy_connection_string(&self, policy: &str) -> Option<String> {
         let Policy { name, keys: [key, _] } = self.hub.policies.iter().find(|known| known.name == policy)?;
-        let (host, port) = (&self.host, self.https_port());
-        Some(format!("HostName={host}:{port};SharedAccessKeyName={name};SharedAccessKey={key}"))
+        let port =
+            Some(self.https_port()).filter(|port| *port != 443).map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("HostName={}{port};SharedAccessKeyName={name};SharedAccessKey={key}", self.host))
     }
 
     /// The connection string of the policy that may do everything.
@@ -210,10 +226,27 @@ impl Running {
         self.policy_connection_string("iothubowner").expect("every hub is made with this policy")
     }
 
+    /// Changes the knobs that hold until they are changed again.
+    pub fn set_knobs(&self, knobs: Knobs) {
+        *self.hub.knobs() = knobs;
+    }
+
+    /// Sets a fault that waits for its calls.
+    pub fn add_fault(&self, fault: Fault) {
+        self.hub.faults().add(fault);
+    }
+
+    /// How often something was called: an operation (`twin.get`), or an operation with a status (`twin.get.200`).
+    #[must_use]
+    pub fn count(&self, counter: &str) -> u64 {
+        self.hub.journal().counters().get(counter).copied().unwrap_or(0)
+    }
+
     /// Stops serving, and returns when every connection has ended.
     pub async fn shutdown(self) {
         self.stop.cancel();
         self.tasks.wait().await;
+        self.hub.close().await;
     }
 }
 
@@ -221,6 +254,10 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+fn fresh_keys() -> Result<Keys, StartError> {
+    Ok(Keys { authority: Authority::generate()?, policies: policies()? })
 }
 
 fn policies() -> Result<Vec<Policy>, StartError> {

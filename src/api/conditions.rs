@@ -205,6 +205,15 @@ pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Conditio
     conditions.iter().find(|condition| condition.type_ == type_)
 }
 
+/// Whether a missing or refused credential is first given time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Two minutes: what uses a connection cannot know whether somebody is at it.
+    TwoMinutes,
+    /// None: the connection itself is where to look.
+    None,
+}
+
 /// Builds the conditions of an object: `Ready`, kstatus' own beside it, and further ones. A transition time moves only when
 /// the value moves.
 #[must_use]
@@ -213,6 +222,7 @@ pub fn build(
     generation: i64,
     ready: &Verdict,
     further: &[(&str, Verdict)],
+    patience: Patience,
     now: Timestamp,
 ) -> Vec<Condition> {
     let condition = |type_: &str, verdict: &Verdict| {
@@ -230,7 +240,8 @@ pub fn build(
     built.extend(further.iter().map(|(type_, verdict)| condition(type_, verdict)));
     if ready.status != Status::True {
         let since = built[0].last_transition_time.0;
-        let overdue = now.as_second() - since.as_second() >= STALLED_AFTER_SECONDS;
+        let waited = now.as_second() - since.as_second() >= STALLED_AFTER_SECONDS;
+        let overdue = waited || patience == Patience::None;
         let beside = match ready.reason.beside() {
             Beside::Nothing => None,
             Beside::Reconciling => Some("Reconciling"),
@@ -257,17 +268,26 @@ mod tests {
     fn a_missing_secret_is_on_its_way_for_two_minutes() {
         let start = Timestamp::from_second(1_000).unwrap();
         let missing = Verdict::new(Status::False, Reason::SecretMissing, "no Secret");
-        let first = build(&[], 1, &missing, &[], start);
+        let first = build(&[], 1, &missing, &[], Patience::TwoMinutes, start);
         assert_eq!(types(&first), ["Ready", "Reconciling"]);
-        let later = build(&first, 1, &missing, &[], Timestamp::from_second(1_120).unwrap());
+        let later = build(&first, 1, &missing, &[], Patience::TwoMinutes, Timestamp::from_second(1_120).unwrap());
         assert_eq!(types(&later), ["Ready", "Stalled"]);
         assert_eq!(later[0].last_transition_time.0, start);
+    }
+
+    #[test]
+    fn on_a_connection_it_is_stalled_at_once_and_stays_as_it_is() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let missing = Verdict::new(Status::False, Reason::SecretMissing, "no Secret");
+        let first = build(&[], 1, &missing, &[], Patience::None, at(1_000));
+        assert_eq!(types(&first), ["Ready", "Stalled"]);
+        assert_eq!(build(&first, 1, &missing, &[], Patience::None, at(1_005)), first);
     }
 
     #[test]
     fn nothing_stands_beside_ready() {
         let now = Timestamp::from_second(1_000).unwrap();
         let ready = Verdict::new(Status::True, Reason::Synced, "");
-        assert_eq!(types(&build(&[], 1, &ready, &[], now)), ["Ready"]);
+        assert_eq!(types(&build(&[], 1, &ready, &[], Patience::TwoMinutes, now)), ["Ready"]);
     }
 }

@@ -97,7 +97,7 @@ impl Feed {
     fn claims(&self) -> Claims {
         let mut claims = Claims::new();
         for object in self.context.twins.state() {
-            if HubKey::of_twin(&object).as_ref() != Some(&self.hub.key) || object.spec.suspend {
+            if HubKey::of_twin(&object) != self.hub.key || object.spec.suspend {
                 continue;
             }
             let device = object.spec.device_id.clone().unwrap_or_else(|| object.name_any());

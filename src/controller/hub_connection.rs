@@ -9,7 +9,7 @@ use kube::runtime::controller::Action;
 
 use super::hubs::{Entry, Health, Hub, HubKey, HubSettings};
 use super::{Context, backoff, feed, status};
-use crate::api::conditions::{self, Reason, Status, Verdict};
+use crate::api::conditions::{self, Patience, Reason, Status, Verdict};
 use crate::api::hub_connection::{CredentialStatus, Tier};
 use crate::api::{HubConnection, HubConnectionStatus, device_twin};
 use crate::hub::Client;
@@ -36,6 +36,11 @@ pub async fn reconcile(connection: Arc<HubConnection>, context: Arc<Context>) ->
     let found = gather::gather(&context, &connection, &key).await;
     let (entry, secret_version) = put_in_place(&context, &connection, &key, found);
     let verdict = judge(&entry);
+    if verdict.reason == Reason::Pending {
+        // The feed's first answer comes in a moment, and brings us here again; until then the status that the object
+        // began with tells the truth.
+        return Ok(Action::requeue(BROKEN_INTERVAL));
+    }
     let interval = if verdict.status == Status::True { context.settings.secret_interval } else { BROKEN_INTERVAL };
 
     let (before, resource_version) = context.written_hubs.newest(&*connection, connection.status.as_ref());
@@ -135,22 +140,7 @@ fn record(
 ) -> HubConnectionStatus {
     HubConnectionStatus {
         observed_generation: generation,
-        conditions: connection_conditions(before, generation, verdict),
+        conditions: conditions::build(&before.conditions, generation, verdict, &[], Patience::None, Timestamp::now()),
         credential: secret_version.map(|secret_resource_version| CredentialStatus { secret_resource_version }),
     }
-}
-
-/// On a connection, what only somebody's edit mends is Stalled at once: there is no generation that was synced before.
-fn connection_conditions(
-    before: &HubConnectionStatus,
-    generation: i64,
-    verdict: &Verdict,
-) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
-    let mut built = conditions::build(&before.conditions, generation, verdict, &[], Timestamp::now());
-    if verdict.reason.beside() == conditions::Beside::ReconcilingThenStalled {
-        for condition in built.iter_mut().filter(|condition| condition.type_ == "Reconciling") {
-            condition.type_ = "Stalled".to_owned();
-        }
-    }
-    built
 }

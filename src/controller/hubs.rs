@@ -27,18 +27,19 @@ pub struct HubKey {
 impl HubKey {
     /// The connection that a DeviceTwin names.
     #[must_use]
-    pub fn of_twin(twin: &DeviceTwin) -> Option<Self> {
+    pub fn of_twin(twin: &DeviceTwin) -> Self {
         Self::of(twin.namespace(), &twin.spec.hub_ref)
     }
 
     /// The connection that a TwinQuery names.
     #[must_use]
-    pub fn of_query(query: &TwinQuery) -> Option<Self> {
+    pub fn of_query(query: &TwinQuery) -> Self {
         Self::of(query.namespace(), &query.spec.hub_ref)
     }
 
-    fn of(namespace: Option<String>, reference: &HubRef) -> Option<Self> {
-        Some(Self { namespace: namespace?, name: reference.name.clone() })
+    /// The kinds are namespaced: an object of theirs has a namespace.
+    fn of(namespace: Option<String>, reference: &HubRef) -> Self {
+        Self { namespace: namespace.unwrap_or_default(), name: reference.name.clone() }
     }
 }
 
@@ -123,7 +124,7 @@ impl Hub {
     pub fn note<T>(&self, result: &Result<T, Error>) -> Change {
         let now = match result {
             Err(error) => match connection_trouble(error) {
-                Some(reason) => Health::Down(Verdict::new(Status::False, reason, error.to_string())),
+                Some(reason) => Health::Down(Verdict::new(Status::False, reason, told(error))),
                 None => Health::Up,
             },
             Ok(_) => Health::Up,
@@ -154,6 +155,21 @@ pub fn connection_trouble(error: &Error) -> Option<Reason> {
         | Kind::Conflict
         | Kind::BadRequest
         | Kind::TooLarge => None,
+    }
+}
+
+/// A failed call as people read it: the call, what the hub said, and for a connection that failed the innermost cause.
+#[must_use]
+pub fn told(error: &Error) -> String {
+    let mut cause = std::error::Error::source(error);
+    while let Some(deeper) = cause.and_then(std::error::Error::source) {
+        cause = Some(deeper);
+    }
+    let line = |text: String| -> String { text.chars().filter(|c| !c.is_control()).take(200).collect() };
+    let hint = if error.kind() == Kind::Tls { "; spec.caBundle names a private root certificate" } else { "" };
+    match cause {
+        Some(cause) => format!("{error}: {}{hint}", line(cause.to_string())),
+        None => format!("{error}{hint}"),
     }
 }
 

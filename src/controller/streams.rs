@@ -33,17 +33,10 @@ pub async fn run(
     let (query_sender, query_triggers) = mpsc::unbounded_channel();
     let (hub_sender, hub_triggers) = mpsc::unbounded_channel();
     let namespace = settings.namespace.as_deref();
-    let (twins, twin_stream) = watched::<DeviceTwin>(&client, namespace, |_| {});
-    let (queries, query_stream) = watched::<TwinQuery>(&client, namespace, |_| {});
-    let (gone_sender, mut gone) = mpsc::unbounded_channel();
-    let (hubs, hub_stream) = watched::<HubConnection>(&client, namespace, move |event| {
-        if let Event::Delete(object) = event
-            && let Some(namespace) = object.namespace()
-            && gone_sender.send(HubKey { namespace, name: object.name_any() }).is_err()
-        {
-            tracing::debug!("nobody asks which connections are gone");
-        }
-    });
+    let (gone, deleted) = mpsc::unbounded_channel();
+    let (twins, twin_stream) = watched::<DeviceTwin>(&client, namespace, gone.clone(), gone_uid);
+    let (queries, query_stream) = watched::<TwinQuery>(&client, namespace, gone.clone(), gone_uid);
+    let (hubs, hub_stream) = watched::<HubConnection>(&client, namespace, gone, gone_hub);
     let context = Arc::new(Context {
         events: events::Events::new(client.clone()),
         client,
@@ -52,6 +45,7 @@ pub async fn run(
         metrics: metrics::Metrics::default(),
         twins: twins.clone(),
         queries: queries.clone(),
+        connections: hubs.clone(),
         written_twins: status::Written::default(),
         written_queries: status::Written::default(),
         written_hubs: status::Written::default(),
@@ -60,14 +54,6 @@ pub async fn run(
         query_runs: twin_query::Runs::default(),
         shutdown: shutdown.clone(),
     });
-    let deletions = {
-        let context = context.clone();
-        async move {
-            while let Some(key) = gone.recv().await {
-                hub_connection::gone(&context, &key);
-            }
-        }
-    };
     let listed = {
         let (twins, queries, hubs, context) = (twins.clone(), queries.clone(), hubs.clone(), context.clone());
         async move {
@@ -88,10 +74,40 @@ pub async fn run(
     };
     tokio::select! {
         _ = controllers => {}
-        () = deletions => {}
+        () = forget(&context, deleted) => {}
         () = listed => {}
     }
     if shutdown.is_cancelled() { Ok(()) } else { Err(Stopped) }
+}
+
+/// What is to be forgotten of a deleted object.
+enum Gone {
+    /// A DeviceTwin or TwinQuery, by uid.
+    Object(String),
+    Hub(HubKey),
+}
+
+fn gone_uid<K: Resource>(object: &K) -> Option<Gone> {
+    object.uid().map(Gone::Object)
+}
+
+fn gone_hub(connection: &HubConnection) -> Option<Gone> {
+    Some(Gone::Hub(HubKey { namespace: connection.namespace()?, name: connection.name_any() }))
+}
+
+/// Frees what was kept of deleted objects; who uses a deleted connection is told.
+async fn forget(context: &Context, mut deleted: mpsc::UnboundedReceiver<Gone>) {
+    while let Some(gone) = deleted.recv().await {
+        match gone {
+            Gone::Hub(key) => hub_connection::gone(context, &key),
+            Gone::Object(uid) => {
+                context.written_twins.forget(&uid);
+                context.written_queries.forget(&uid);
+                context.query_runs.forget(&uid);
+                context.backoff.forget(&uid);
+            }
+        }
+    }
 }
 
 /// A controller ended although nobody asked it to.
@@ -104,7 +120,8 @@ pub struct Stopped;
 fn watched<K>(
     client: &kube::Client,
     namespace: Option<&str>,
-    mut see: impl FnMut(&Event<K>) + Send + 'static,
+    gone: mpsc::UnboundedSender<Gone>,
+    name: fn(&K) -> Option<Gone>,
 ) -> (Store<K>, Changes<K>)
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
@@ -119,8 +136,11 @@ where
         .filter_map(|event| future::ready(decoded(event)))
         .modify(|object| object.managed_fields_mut().clear())
         .inspect(move |event| {
-            if let Ok(event) = event {
-                see(event);
+            if let Ok(Event::Delete(object)) = event
+                && let Some(what) = name(object)
+                && gone.send(what).is_err()
+            {
+                tracing::debug!("stopping: nothing is to be forgotten any more");
             }
         })
         .default_backoff()

@@ -9,9 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
 
-use super::hubs::{Entry, Health, Hub, HubKey, connection_trouble};
+use super::hubs::{Entry, Health, Hub, HubKey, connection_trouble, told};
 use super::{Context, backoff, status};
-use crate::api::conditions::{self, Reason, Status, Verdict};
+use crate::api::conditions::{self, Patience, Reason, Status, Verdict};
 use crate::api::{JsonObject, RECONCILE_REQUESTED_AT, TwinQuery, TwinQueryStatus};
 use crate::hub::{Error, Kind};
 
@@ -77,13 +77,9 @@ async fn gather(query: &TwinQuery, context: &Context, before: &TwinQueryStatus, 
     if query.spec.suspend {
         return Found::Suspended;
     }
-    let hub = match HubKey::of_query(query).and_then(|key| context.hubs.get(&key)) {
-        None => {
-            let name = &query.spec.hub_ref.name;
-            let namespace = query.namespace().unwrap_or_default();
-            let text = format!("there is no HubConnection {name} in namespace {namespace}");
-            return Found::Unusable(Verdict::new(Status::False, Reason::HubNotFound, text));
-        }
+    let key = HubKey::of_query(query);
+    let hub = match context.hubs.get(&key) {
+        None => return Found::Unusable(context.unresolved(&key)),
         Some(Entry::Broken(verdict)) => return Found::Unusable(verdict),
         Some(Entry::Usable(hub)) => hub,
     };
@@ -113,7 +109,7 @@ async fn gather(query: &TwinQuery, context: &Context, before: &TwinQueryStatus, 
         }
         Err(error) => {
             let reason = connection_trouble(&error).unwrap_or(Reason::HubUnreachable);
-            Found::Unusable(Verdict::new(Status::False, reason, error.to_string()))
+            Found::Unusable(Verdict::new(Status::False, reason, told(&error)))
         }
     }
 }
@@ -141,6 +137,8 @@ fn record(query: &TwinQuery, before: &TwinQueryStatus, found: Found, stale: bool
     let ready = match found {
         Found::Suspended if has_results => Verdict::new(Status::True, Reason::Suspended, "spec.suspend is true"),
         Found::Suspended => Verdict::new(Status::False, Reason::Suspended, "spec.suspend is true"),
+        // Not looked at yet: the status that the object began with says so.
+        Found::Unusable(verdict) if verdict.reason == Reason::Pending => return status,
         // A run that fails keeps the last good results and Ready as it was, until they are stale.
         Found::Unusable(_) if has_results && !stale => return status,
         Found::Unusable(verdict) if has_results => {
@@ -166,7 +164,7 @@ fn record(query: &TwinQuery, before: &TwinQueryStatus, found: Found, stale: bool
         }
     };
     status.observed_generation = generation;
-    status.conditions = conditions::build(&before.conditions, generation, &ready, &[], now);
+    status.conditions = conditions::build(&before.conditions, generation, &ready, &[], Patience::TwoMinutes, now);
     status
 }
 

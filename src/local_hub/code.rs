@@ -35,6 +35,8 @@ pub const METHOD_NOT_ALLOWED: Code = code("GenericMethodNotAllowed", 405_000, 40
 pub const TOO_LARGE: Code = code("MessageTooLarge", 413_001, 413);
 /// Too many calls.
 pub const THROTTLED: Code = code("ThrottlingException", 429_001, 429);
+/// The connection ends without an answer.
+pub const CLOSED: Code = code("ClientClosedRequest", 499_000, 499);
 /// The hub itself failed.
 pub const SERVER_ERROR: Code = code("ServerError", 500_001, 500);
 

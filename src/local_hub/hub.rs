@@ -6,16 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rustls::crypto::SecureRandom;
 use rustls::crypto::aws_lc_rs::default_provider;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::auth::{Names, Policy};
 use super::code::{self, Failure};
 use super::journal::{Call, Journal};
+use super::knobs::{Effect, Faults, Knobs, Struck};
 use super::machine::{Command, EntityId, Event, Fresh, Identity, Machine, Reply};
+use super::store::{self, Store};
 
 /// Most notices that wait for one slow device; beyond that its connection is dropped, for it has to read its twin anew.
 const MAX_QUEUED_NOTICES: usize = 256;
@@ -41,6 +43,10 @@ pub struct Hub {
     state: Mutex<State>,
     journal: Mutex<Journal>,
     random: &'static dyn SecureRandom,
+    knobs: Mutex<Knobs>,
+    faults: Mutex<Faults>,
+    store: Mutex<Option<Store>>,
+    stored: bool,
     /// The keys of the hub.
     pub policies: Vec<Policy>,
     /// What it may be called in tokens.
@@ -56,11 +62,15 @@ struct State {
 impl Hub {
     /// A hub around a machine.
     #[must_use]
-    pub fn new(machine: Machine, policies: Vec<Policy>, names: Names) -> Arc<Self> {
+    pub fn new(machine: Machine, policies: Vec<Policy>, names: Names, store: Option<Store>) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State { machine, live: HashMap::new(), connections: 0 }),
             journal: Mutex::default(),
+            knobs: Mutex::default(),
+            faults: Mutex::default(),
             random: default_provider().secure_random,
+            stored: store.is_some(),
+            store: Mutex::new(store),
             policies,
             names,
         })
@@ -69,26 +79,67 @@ impl Hub {
     /// The hub's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        Timestamp::now()
+        let offset = SignedDuration::from_millis(self.knobs().clock_offset_ms);
+        // An offset beyond the end of time is none.
+        let now = Timestamp::now();
+        now.checked_add(offset).unwrap_or(now)
     }
 
-    /// Carries a command out and tells whoever has to be told.
+    /// The settings that hold now.
+    pub fn knobs(&self) -> MutexGuard<'_, Knobs> {
+        self.knobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The faults that wait.
+    pub fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a fault does to this call, after its delay.
+    pub async fn strike(&self, operation: &str, subject: &str) -> Option<Effect> {
+        let Struck { delay, effect } = self.faults().strike(operation, subject)?;
+        tokio::time::sleep(delay).await;
+        Some(effect)
+    }
+
+    /// Carries a command out and tells whoever has to be told. With a data folder it returns when the change is kept.
     ///
     /// # Errors
-    /// When the machine refuses.
+    /// When the machine refuses, or the data folder cannot be written.
     pub async fn apply(&self, command: Command) -> Result<Reply, Failure> {
         let fresh = self.fresh()?;
-        let mut state = self.state();
-        self.apply_locked(&mut state, &fresh, command)
+        let (reply, kept) = self.apply_locked(&mut self.state(), &fresh, command);
+        kept.wait().await?;
+        reply
     }
 
-    fn apply_locked(&self, state: &mut State, fresh: &Fresh, command: Command) -> Result<Reply, Failure> {
-        let now = self.now();
-        let outcome = state.machine.apply(now, fresh, command);
+    fn apply_locked(&self, state: &mut State, fresh: &Fresh, command: Command) -> (Result<Reply, Failure>, Kept) {
+        let outcome = state.machine.apply(self.now(), fresh, command);
+        // Handed over under the lock, so that the store sees changes in their order.
+        let kept = self.keep(&state.machine, &outcome.touched);
         for event in outcome.events {
             self.tell(state, event);
         }
-        outcome.reply.map_err(Failure::from)
+        (outcome.reply.map_err(Failure::from), kept)
+    }
+
+    fn keep(&self, machine: &Machine, touched: &[EntityId]) -> Kept {
+        if !self.stored || touched.is_empty() {
+            return Kept::Already;
+        }
+        let writes = touched.iter().map(|id| store::write_of(id, machine.get(id))).collect();
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store.as_ref().and_then(|store| store.write(writes).ok()).map_or(Kept::Never, Kept::Soon)
+    }
+
+    /// Closes the data folder: nothing is kept any more.
+    pub async fn close(&self) {
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(store) = store
+            && tokio::task::spawn_blocking(move || store.close()).await.is_err()
+        {
+            tracing::error!("close the data folder");
+        }
     }
 
     /// Notices go out under the lock, so that a device sees them in the order of their versions.
@@ -121,17 +172,23 @@ impl Hub {
         model: Option<String>,
     ) -> Result<(Reply, u64, mpsc::Receiver<Notice>), Failure> {
         let fresh = self.fresh()?;
-        let mut state = self.state();
-        let reply = self.apply_locked(&mut state, &fresh, Command::Connect { id: id.clone(), clean, model })?;
-        state.connections += 1;
-        let number = state.connections;
         let (notices, receiver) = mpsc::channel(MAX_QUEUED_NOTICES);
-        state.live.insert(id, Live { number, notices });
+        let (reply, number, kept) = {
+            let mut state = self.state();
+            let (reply, kept) =
+                self.apply_locked(&mut state, &fresh, Command::Connect { id: id.clone(), clean, model });
+            let reply = reply?;
+            state.connections += 1;
+            let number = state.connections;
+            state.live.insert(id, Live { number, notices });
+            (reply, number, kept)
+        };
+        kept.wait().await?;
         Ok((reply, number, receiver))
     }
 
     /// Notes that a connection ended, unless a newer one of the same device took over.
-    pub async fn disconnected(&self, id: &EntityId, number: u64) {
+    pub fn disconnected(&self, id: &EntityId, number: u64) {
         let Ok(fresh) = self.fresh() else { return };
         let mut state = self.state();
         let newer = state.live.get(id).is_some_and(|live| live.number != number);
@@ -187,6 +244,27 @@ impl Hub {
             generation: format!("{:018}", number % 1_000_000_000_000_000_000),
             etag: u32::try_from(etag % 900_000_000).expect("below u32::MAX") + 100_000_000,
         })
+    }
+}
+
+/// Whether a change is in the data folder.
+enum Kept {
+    /// There is nothing to keep.
+    Already,
+    /// It will be told.
+    Soon(oneshot::Receiver<()>),
+    /// It cannot be.
+    Never,
+}
+
+impl Kept {
+    async fn wait(self) -> Result<(), Failure> {
+        let kept = match self {
+            Self::Already => true,
+            Self::Soon(committed) => committed.await.is_ok(),
+            Self::Never => false,
+        };
+        if kept { Ok(()) } else { Err(Failure::new(code::SERVER_ERROR, "the data folder cannot be written")) }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound::{Excluded, Unbounded};
 
 use serde_json::{Value, json};
 
@@ -91,7 +92,6 @@ impl Machine {
 
     /// The twin documents of all devices, or of all modules, in the order of their ids, after `after` where it is given.
     pub fn twins(&self, modules: bool, after: Option<&EntityId>) -> impl Iterator<Item = (&EntityId, Value)> {
-        use std::ops::Bound::{Excluded, Unbounded};
         let from = after.map_or(Unbounded, Excluded);
         self.records
             .range::<EntityId, _>((from, Unbounded))
@@ -122,6 +122,9 @@ impl Machine {
             Command::ReplaceTwin { id, body, precondition } => {
                 self.write_twin(&id, &precondition, &mut outcome, |record| record.twin.replace(now, body))
             }
+            Command::SeedTwin { id, body } => self.write_twin(&id, &Precondition::Exists, &mut outcome, |record| {
+                record.twin.seed(now, body).map(|()| None)
+            }),
             Command::DeviceGetTwin(id) => {
                 self.existing(&id).map(|record| Reply::Document(record.twin.device_document()))
             }

@@ -15,6 +15,7 @@ use super::hub::Hub;
 
 mod answer;
 mod body;
+mod bulk;
 mod handle;
 mod operation;
 mod query;

@@ -72,6 +72,17 @@ impl Stage {
     }
 
     pub async fn raw(&self, method: &str, path: &str, body: Option<String>, headers: &[(&str, &str)]) -> Answer {
+        read(self.try_raw(method, path, body, headers).await.unwrap()).await
+    }
+
+    /// A call whose connection may be cut.
+    pub async fn try_raw(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<String>,
+        headers: &[(&str, &str)],
+    ) -> reqwest::Result<Response> {
         let url = format!("https://localhost:{}{path}", self.hub.https_port());
         let mut request = self.client.request(Method::from_bytes(method.as_bytes()).unwrap(), url);
         for (name, value) in headers {
@@ -80,7 +91,7 @@ impl Stage {
         if let Some(body) = body {
             request = request.header("content-type", "application/json; charset=utf-8").body(body);
         }
-        read(request.send().await.unwrap()).await
+        request.send().await
     }
 
     /// Makes a device and answers its first key.

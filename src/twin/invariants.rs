@@ -10,7 +10,8 @@ use super::value::equal;
 #[must_use]
 pub fn violations(inputs: &Inputs<'_>, made: &Plan) -> Vec<String> {
     let mut found = Vec::new();
-    if !made.blocked.is_empty() && !(made.actions.is_empty() && made.patch == Sections::default()) {
+    let writes = !made.actions.is_empty() || made.patch != Sections::default();
+    if writes && !made.blocked.is_empty() {
         found.push("a blocked plan writes".to_owned());
     }
     let sections = [

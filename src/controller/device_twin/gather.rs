@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::ResourceExt as _;
 
 use super::super::Context;
-use super::super::hubs::{Entry, Health, Hub, HubKey, Origin};
+use super::super::hubs::{Entry, Health, Hub, HubKey, Origin, connection_trouble, told};
 use super::validate::{Wanted, validate};
 use crate::api::conditions::{Reason, Status, Verdict};
 use crate::api::device_twin::TwinAt;
@@ -71,7 +71,8 @@ pub(super) async fn gather(twin: &DeviceTwin, context: &Context, freshness: Fres
     let before = before.unwrap_or_else(|| DeviceTwinStatus { observed_generation: -1, ..DeviceTwinStatus::default() });
     let requested = twin.annotations().get(RECONCILE_REQUESTED_AT).map(|text| text.chars().take(256).collect());
     let freshness = if requested == before.last_handled_reconcile_at { freshness } else { Freshness::Read };
-    let entry = HubKey::of_twin(twin).and_then(|key| context.hubs.get(&key));
+    let key = HubKey::of_twin(twin);
+    let entry = context.hubs.get(&key);
     let hub = match &entry {
         Some(Entry::Usable(hub)) => Some(hub.clone()),
         Some(Entry::Broken(_)) | None => None,
@@ -82,7 +83,7 @@ pub(super) async fn gather(twin: &DeviceTwin, context: &Context, freshness: Fres
     let found = match (&checked, &entry) {
         _ if twin.spec.suspend => Found::Suspended,
         (Err(wrong), _) => Found::Invalid(wrong.clone()),
-        (Ok(_), None) => Found::Unusable(no_connection(twin)),
+        (Ok(_), None) => Found::Unusable(context.unresolved(&key)),
         (Ok(_), Some(Entry::Broken(verdict))) => Found::Unusable(verdict.clone()),
         (Ok(wanted), Some(Entry::Usable(hub))) => look(context, hub, wanted, freshness).await,
     };
@@ -101,13 +102,6 @@ pub(super) async fn gather(twin: &DeviceTwin, context: &Context, freshness: Fres
         hub,
         found,
     }
-}
-
-fn no_connection(twin: &DeviceTwin) -> Verdict {
-    let name = &twin.spec.hub_ref.name;
-    let namespace = twin.namespace().unwrap_or_default();
-    let text = format!("there is no HubConnection {name} in namespace {namespace}");
-    Verdict::new(Status::False, Reason::HubNotFound, text)
 }
 
 /// The twin as the feed shows it; a GET for a twin never seen, or when a fresh read is asked for.
@@ -136,8 +130,8 @@ async fn look(context: &Context, hub: &Arc<Hub>, wanted: &Wanted, freshness: Fre
             Found::Gone
         }
         Err(error) => {
-            let reason = super::super::hubs::connection_trouble(&error).unwrap_or(Reason::HubUnreachable);
-            Found::Unusable(Verdict::new(Status::False, reason, error.to_string()))
+            let reason = connection_trouble(&error).unwrap_or(Reason::HubUnreachable);
+            Found::Unusable(Verdict::new(Status::False, reason, told(&error)))
         }
     }
 }

@@ -11,7 +11,7 @@ use super::execute::Outcome;
 use super::gather::{Found, Inputs};
 use super::plan::ledger;
 use super::validate::Wanted;
-use crate::api::conditions::{self, Reason, Status, Verdict};
+use crate::api::conditions::{self, Patience, Reason, Status, Verdict};
 use crate::api::device_twin::{Applied, Connection, StatusProperties, TwinVersions};
 use crate::api::{DeviceTwinStatus, JsonObject, POINTER_BYTES, POINTERS, Pointers};
 use crate::hub::Kind;
@@ -54,6 +54,10 @@ pub(super) fn record(inputs: &Inputs, plan: Option<&Plan>, outcome: &Outcome, no
         (Found::Unusable(_), _) => Again::Waiting,
         _ => Again::Calm(None),
     };
+    if matches!(inputs.found, Found::Unusable(_)) && ready.reason == Reason::Pending {
+        // The connection's first answer is on its way: the status that the object began with tells the truth.
+        return record;
+    }
     if synced_before && keeps_ready(ready.reason) {
         // The hub held this generation when last seen. That it cannot be asked now is the connection's to tell.
         return record;
@@ -61,6 +65,10 @@ pub(super) fn record(inputs: &Inputs, plan: Option<&Plan>, outcome: &Outcome, no
     let mut status = inputs.before.clone();
     status.observed_generation = inputs.generation;
     status.last_handled_reconcile_at = inputs.requested.clone().or(status.last_handled_reconcile_at);
+    if status.hub.is_none() && !inputs.at.host.is_empty() {
+        // Also a twin that was never read shows which one is meant.
+        status.hub = Some(inputs.at.clone());
+    }
     let twin = match outcome {
         Outcome::Written(twin) => {
             status.last_write_time = Some(Time(now));
@@ -82,7 +90,8 @@ pub(super) fn record(inputs: &Inputs, plan: Option<&Plan>, outcome: &Outcome, no
         remember(&mut status, inputs, plan, outcome, wanted.observe);
     }
     let further = [("Converged", converged)];
-    status.conditions = conditions::build(&inputs.before.conditions, inputs.generation, &ready, &further, now);
+    status.conditions =
+        conditions::build(&inputs.before.conditions, inputs.generation, &ready, &further, Patience::TwoMinutes, now);
     record.status = Some(status);
     record
 }

@@ -61,6 +61,13 @@ pub enum Command {
         /// Which twin etag it must have.
         precondition: Precondition,
     },
+    /// Give a twin that was just made its first content. It is part of the creation: only the metadata shows it.
+    SeedTwin {
+        /// Whose.
+        id: EntityId,
+        /// The content.
+        body: SectionsBody,
+    },
     /// Read a twin as its device.
     DeviceGetTwin(EntityId),
     /// Merge into reported properties, as the device.

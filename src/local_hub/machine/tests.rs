@@ -1,1 +1,277 @@
 //! The machine, rule by rule.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::twin::rules::Arrays;
+
+struct Stand {
+    machine: Machine,
+    seconds: i64,
+}
+
+fn object(value: Value) -> Object {
+    value.as_object().cloned().unwrap()
+}
+
+fn d1() -> EntityId {
+    EntityId::device("d1")
+}
+
+/// A body as an adapter hands it over.
+fn body(value: &Value, arrays: Arrays) -> SectionsBody {
+    let desired = value.get("desired").map(|desired| match desired {
+        Value::Null => Desired::Clear,
+        properties => Desired::Properties(object(properties.clone())),
+    });
+    SectionsBody { tags: value.get("tags").cloned().map(object), desired, arrays: Some(arrays) }
+}
+
+impl Stand {
+    /// A hub with one device, made at second 0.
+    fn new() -> Self {
+        let mut stand = Self { machine: Machine::default(), seconds: 0 };
+        stand.create(&d1()).unwrap();
+        stand
+    }
+
+    fn apply(&mut self, command: Command) -> Outcome {
+        let fresh = Fresh {
+            keys: ["YQ==".to_owned(), "Yg==".to_owned()],
+            generation: format!("{:018}", self.seconds),
+            etag: 100,
+        };
+        let now = Timestamp::from_second(self.seconds).unwrap();
+        self.seconds += 1;
+        self.machine.apply(now, &fresh, command)
+    }
+
+    fn create(&mut self, id: &EntityId) -> Result<Reply, Refusal> {
+        let draft = Draft::parse(id, &Object::new())?;
+        self.apply(Command::PutIdentity { id: id.clone(), draft, precondition: Precondition::None }).reply
+    }
+
+    fn patch_if(&mut self, sent: Value, precondition: Precondition) -> Outcome {
+        self.apply(Command::PatchTwin { id: d1(), body: body(&sent, Arrays::Allowed), precondition })
+    }
+
+    fn patch(&mut self, sent: Value) -> Outcome {
+        self.patch_if(sent, Precondition::None)
+    }
+
+    fn replace(&mut self, sent: Value) -> Outcome {
+        let body = body(&sent, Arrays::Allowed);
+        self.apply(Command::ReplaceTwin { id: d1(), body, precondition: Precondition::None })
+    }
+
+    fn report(&mut self, patch: Value, version: Option<u64>) -> Result<Reply, Refusal> {
+        self.apply(Command::Report { id: d1(), patch: object(patch), arrays: Arrays::Allowed, version }).reply
+    }
+
+    fn twin(&mut self) -> Value {
+        match self.apply(Command::GetTwin(d1())).reply.unwrap() {
+            Reply::Document(twin) => twin,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// etag counter, version, desired and reported `$version`.
+    fn counters(&mut self) -> (u64, u64, u64, u64) {
+        let twin = self.twin();
+        let etag = STANDARD.decode(twin["etag"].as_str().unwrap()).unwrap();
+        let version = |section: &str| twin["properties"][section]["$version"].as_u64().unwrap();
+        let etag = u64::from_be_bytes(etag.try_into().unwrap());
+        (etag, twin["version"].as_u64().unwrap(), version("desired"), version("reported"))
+    }
+
+    fn desired(&mut self) -> Value {
+        let mut desired = self.twin()["properties"]["desired"].clone();
+        desired.as_object_mut().unwrap().retain(|key, _| !key.starts_with('$'));
+        desired
+    }
+}
+
+fn notice(outcome: &Outcome) -> Option<(Value, u64)> {
+    outcome.events.iter().find_map(|event| match event {
+        Event::DesiredChanged { notice, version, .. } => Some((Value::Object(notice.clone()), *version)),
+        Event::Disconnect(_) => None,
+    })
+}
+
+#[test]
+fn counters_follow_each_kind_of_write() {
+    let mut stand = Stand::new();
+    assert_eq!(stand.counters(), (1, 2, 1, 1));
+    stand.patch(json!({"tags": {"a": 1}}));
+    assert_eq!(stand.counters(), (2, 3, 1, 1));
+    stand.patch(json!({"desired": {"a": 1}}));
+    assert_eq!(stand.counters(), (3, 4, 2, 1));
+    stand.patch(json!({"tags": {"a": 1}, "desired": {"a": 1}}));
+    assert_eq!(stand.counters(), (4, 5, 3, 1));
+    assert_eq!(stand.report(json!({"x": 1}), None), Ok(Reply::Version(2)));
+    assert_eq!(stand.counters(), (4, 6, 3, 2));
+    // Empty sections are no write.
+    stand.patch(json!({}));
+    stand.patch(json!({"tags": {}, "desired": {}}));
+    assert_eq!(stand.counters(), (4, 6, 3, 2));
+}
+
+#[test]
+fn a_new_twin_has_no_tags_and_its_time_of_creation() {
+    let mut stand = Stand::new();
+    let twin = stand.twin();
+    assert_eq!((twin.get("tags"), twin["etag"].as_str()), (None, Some("AAAAAAAAAAE=")));
+    let section = json!({"$metadata": {"$lastUpdated": "1970-01-01T00:00:00Z"}, "$version": 1});
+    assert_eq!(twin["properties"], json!({"desired": section, "reported": section}));
+    assert_eq!(twin["statusUpdateTime"], stamp::NEVER);
+}
+
+#[test]
+fn patches_merge_and_null_removes() {
+    let cases = [
+        (json!({"a": 1}), json!({"a": null}), json!({})),
+        (json!({}), json!({"a": null}), json!({})),
+        (json!({}), json!({"a": {"b": null}}), json!({"a": {}})),
+        (json!({"a": {"b": 1}}), json!({"a": {"c": 2}}), json!({"a": {"b": 1, "c": 2}})),
+        (json!({"a": {"b": 1}}), json!({"a": 2}), json!({"a": 2})),
+        (json!({"a": [1, 2]}), json!({"a": [3]}), json!({"a": [3]})),
+        (json!({"a": 1, "b": 2}), Value::Null, json!({})),
+    ];
+    for (before, patch, after) in cases {
+        let mut stand = Stand::new();
+        stand.patch(json!({"desired": before}));
+        stand.patch(json!({"desired": patch})).reply.unwrap();
+        assert_eq!(stand.desired(), after, "{before} patched with {patch}");
+    }
+}
+
+#[test]
+fn metadata_is_refreshed_for_all_that_is_sent() {
+    let mut stand = Stand::new();
+    stand.patch(json!({"desired": {"a": {"b": 1, "c": 2}, "d": [1], "e": 1}}));
+    stand.patch(json!({"desired": {"a": {"b": 1}, "e": null}}));
+    let metadata = stand.twin()["properties"]["desired"]["$metadata"].clone();
+    let at = |second: u64, version: u64| json!({"$lastUpdated": format!("1970-01-01T00:00:{second:02}Z"), "$lastUpdatedVersion": version});
+    let mut expected = at(2, 3);
+    expected["a"] = at(2, 3);
+    expected["a"]["b"] = at(2, 3);
+    expected["a"]["c"] = at(1, 2);
+    expected["d"] = at(1, 2);
+    assert_eq!(metadata, expected);
+
+    stand.patch(json!({"desired": {"a": 7}}));
+    let metadata = stand.twin()["properties"]["desired"]["$metadata"].clone();
+    assert_eq!(metadata["a"], at(4, 4));
+    // Reported carries times only.
+    stand.report(json!({"x": {"y": 1}}), None).unwrap();
+    let reported = stand.twin()["properties"]["reported"]["$metadata"]["x"]["y"].clone();
+    assert_eq!(reported, json!({"$lastUpdated": "1970-01-01T00:00:06Z"}));
+}
+
+#[test]
+fn devices_are_told_what_was_sent() {
+    let mut stand = Stand::new();
+    let told = notice(&stand.patch(json!({"desired": {"a": {"b": null}, "c": 1}})));
+    assert_eq!(told, Some((json!({"a": {"b": null}, "c": 1}), 2)));
+    // Equal values are told again; tags never are.
+    assert_eq!(notice(&stand.patch(json!({"desired": {"c": 1}}))), Some((json!({"c": 1}), 3)));
+    assert_eq!(notice(&stand.patch(json!({"tags": {"c": 1}}))), None);
+    let told = notice(&stand.replace(json!({"desired": {"c": 100, "n": {"x": 1}}})));
+    assert_eq!(told, Some((json!({"a": null, "c": 100, "n": {"x": 1}}), 4)));
+    let told = notice(&stand.replace(json!({"desired": {"c": 100, "n": {}}})));
+    assert_eq!(told, Some((json!({"c": 100, "n": {"x": null}}), 5)));
+}
+
+#[test]
+fn replacing_leaves_what_is_not_given() {
+    let mut stand = Stand::new();
+    stand.patch(json!({"tags": {"t": 1}, "desired": {"d": 1, "e": {"f": 1}}}));
+    stand.report(json!({"r": 1}), None).unwrap();
+    stand.replace(json!({"desired": {"d": 2}})).reply.unwrap();
+    let twin = stand.twin();
+    assert_eq!(twin["tags"], json!({"t": 1}));
+    assert_eq!(twin["properties"]["reported"]["r"], 1);
+    assert_eq!(twin["properties"]["desired"]["$metadata"].get("e"), None);
+    assert_eq!(stand.desired(), json!({"d": 2}));
+    stand.replace(json!({"tags": {}})).reply.unwrap();
+    assert_eq!(stand.twin().get("tags"), None);
+}
+
+#[test]
+fn etags_guard_back_ends_from_each_other_only() {
+    let mut stand = Stand::new();
+    let first = || Precondition::Etag("AAAAAAAAAAE=".to_owned());
+    stand.report(json!({"r": 1}), None).unwrap();
+    stand.patch_if(json!({"tags": {"a": 1}}), first()).reply.unwrap();
+    let mismatch = stand.patch_if(json!({"tags": {"a": 2}}), first()).reply.unwrap_err();
+    assert_eq!(mismatch.to_string(), "ETag mismatch for device ID 'd1'");
+    stand.patch_if(json!({"tags": {"a": 2}}), Precondition::Exists).reply.unwrap();
+    // The device has its own counter.
+    assert!(stand.report(json!({"r": 1}), Some(2)).is_ok());
+    assert_eq!(stand.report(json!({"r": 1}), Some(2)), Err(Refusal::VersionMismatch { current: 3 }));
+}
+
+#[test]
+fn rules_are_kept_and_a_refusal_changes_nothing() {
+    let deep = (0..12).fold(json!(1), |inner, _| json!({"k": inner}));
+    let cases = [
+        (json!({"a.b": 1}), "Provided json is not a valid 'tags' or 'properties' object"),
+        (json!({"$a": 1}), "Provided json is not a valid"),
+        (json!({"a": "s".repeat(4097)}), "Property or Tag value should be maximum 4096 bytes. Error in Property/Tag a"),
+        (json!({"a": [{"b": null}]}), "Value of Property or Tag cannot be null. Error in Property/Tag b"),
+        (json!({"a": 1_i64 << 52}), "Provided json is not a valid"),
+        (deep, "Provided json is not a valid"),
+    ];
+    for (patch, expected) in cases {
+        let mut stand = Stand::new();
+        let before = stand.twin();
+        let refused = stand.patch(json!({"tags": {"ok": 1}, "desired": patch})).reply.unwrap_err();
+        assert!(refused.to_string().starts_with(expected), "{refused}");
+        assert!(stand.report(patch.clone(), None).is_err(), "{patch}");
+        assert_eq!(stand.twin(), before);
+    }
+    let mut stand = Stand::new();
+    let old = body(&json!({"tags": {"a": [1]}}), Arrays::Refused);
+    let refused = stand.apply(Command::PatchTwin { id: d1(), body: old, precondition: Precondition::None }).reply;
+    assert!(refused.unwrap_err().to_string().ends_with("arrays are not supported."));
+}
+
+#[test]
+fn sections_have_a_size() {
+    let filler = |count: usize| -> Object {
+        (0..count).map(|index| (format!("k{index:02}"), json!("s".repeat(4093)))).collect()
+    };
+    let mut stand = Stand::new();
+    let refused = stand.patch(json!({"desired": filler(9)})).reply.unwrap_err();
+    assert_eq!(refused.to_string(), "'Properties.Desired' size should be less than 32768 bytes.");
+    stand.patch(json!({"desired": filler(8)})).reply.unwrap();
+    assert!(stand.patch(json!({"desired": {"more": 1}})).reply.is_err());
+    // What does not grow is fine at the limit.
+    stand.patch(json!({"desired": {"k00": null}})).reply.unwrap();
+    assert!(stand.patch(json!({"tags": filler(3)})).reply.is_err());
+    assert!(stand.report(Value::Object(filler(9)), None).is_err());
+}
+
+#[test]
+fn modules_live_and_die_with_their_device() {
+    let mut stand = Stand::new();
+    let module = EntityId::module("d1", "m1");
+    stand.create(&module).unwrap();
+    // A device whose name continues the other's is not among its modules.
+    stand.create(&EntityId::device("d1-b")).unwrap();
+    assert_eq!(stand.create(&EntityId::module("d2", "m1")), Err(Refusal::DeviceNotFound("d2".to_owned())));
+    let ids: Vec<_> = stand.machine.twins(true, None).map(|(id, _)| id.to_string()).collect();
+    assert_eq!(ids, ["d1/m1"]);
+    let Reply::Document(twin) = stand.apply(Command::GetTwin(module.clone())).reply.unwrap() else { panic!() };
+    assert_eq!(twin["properties"]["desired"]["$metadata"]["$lastUpdated"], stamp::NEVER);
+    assert_eq!(twin.get("capabilities"), None);
+    let deleted = stand.apply(Command::DeleteIdentity { id: d1(), precondition: Precondition::Exists });
+    assert_eq!(deleted.events, [Event::Disconnect(d1()), Event::Disconnect(module.clone())]);
+    assert_eq!(stand.machine.twins(false, None).count(), 1);
+    // A new identity has a new twin and another generation.
+    stand.create(&d1()).unwrap();
+    assert_eq!(stand.counters(), (1, 2, 1, 1));
+}

@@ -105,6 +105,19 @@ impl Twin {
         Ok(self.reported.version)
     }
 
+    /// Takes the content that a twin is made with. Counters stay where creation has put them: desired is written at
+    /// version 1.
+    pub(super) fn seed(&mut self, now: Timestamp, body: SectionsBody) -> Result<(), Refusal> {
+        let before = self.clone();
+        self.desired.version = 0;
+        if let Err(refusal) = self.patch(now, body) {
+            *self = before;
+            return Err(refusal);
+        }
+        (self.etag, self.version, self.desired.version) = (before.etag, before.version, before.desired.version);
+        Ok(())
+    }
+
     /// `properties` as back ends see them.
     pub(super) fn properties(&self) -> Value {
         json!({"desired": self.desired.document(), "reported": self.reported.document()})

@@ -54,7 +54,7 @@ where
                 let _ = stop.run_until_cancelled(converse(&mut stream, &mut decoder, &mut admitted)).await;
             }
             let Admitted { device, number, .. } = admitted;
-            hub.disconnected(&device.id, number).await;
+            hub.disconnected(&device.id, number);
             record(&hub, &device.id.to_string(), "device.disconnect", 200, "");
         }
     }

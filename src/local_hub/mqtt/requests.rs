@@ -9,11 +9,15 @@ use serde_json::{Value, json};
 use super::super::code::{self, Failure};
 use super::super::hub::{Hub, Notice};
 use super::super::journal::Call;
+use super::super::knobs::Effect;
 use super::super::machine::stamp::wire_time;
 use super::super::machine::{Command, EntityId, Refusal, Reply, Session};
 use super::super::rest::arrays_of;
 use super::codec::{self, Malformed, Packet};
 use super::topic::{self, Target};
+
+/// What the log says of a fault.
+const ASKED_FOR: &str = "a fault that was asked for";
 
 /// A device that is let in.
 pub(super) struct Device {
@@ -71,14 +75,20 @@ impl Device {
             _ => return Err(Malformed),
         }
         let target = topic::target(publish.topic_name(), &self.id).ok_or(Malformed)?;
-        let (operation, rid, answer) = match target {
+        let (operation, rid) = match &target {
             Target::Dropped => {
                 self.record("device.message", 200, "");
                 return Ok(());
             }
-            Target::Get { rid } => ("device.get", rid, self.get().await),
-            Target::Report { rid, version } => {
-                ("device.report", rid, self.report(publish.payload().as_slice(), version).await)
+            Target::Get { rid } => ("device.get", *rid),
+            Target::Report { rid, .. } => ("device.report", *rid),
+        };
+        let effect = self.hub.strike(operation, &self.id.to_string()).await;
+        let answer = match effect {
+            Some(Effect::Status(status)) => Err(Failure::new(code::for_status(status), ASKED_FOR)),
+            Some(Effect::CutBefore) => Err(Failure::new(code::CLOSED, ASKED_FOR)),
+            Some(Effect::Delay | Effect::CutAfter) | None => {
+                self.carry_out(&target, publish.payload().as_slice()).await
             }
         };
         let (status, version, body, detail) = match answer {
@@ -88,9 +98,22 @@ impl Device {
             }
         };
         self.record(operation, status, &detail);
+        if matches!(effect, Some(Effect::CutBefore | Effect::CutAfter)) {
+            // Not even the receipt goes out.
+            out.clear();
+            return Err(Malformed);
+        }
         let Some(qos) = self.session.responses else { return Ok(()) };
         let version = version.map(|version| format!("&$version={version}")).unwrap_or_default();
         self.send(&format!("$iothub/twin/res/{status}/?$rid={rid}{version}"), body, qos, out)
+    }
+
+    async fn carry_out(&self, target: &Target<'_>, payload: &[u8]) -> Result<(u16, Option<u64>, Vec<u8>), Failure> {
+        match target {
+            Target::Get { .. } => self.get().await,
+            Target::Report { version, .. } => self.report(payload, *version).await,
+            Target::Dropped => Ok((200, None, Vec::new())),
+        }
     }
 
     async fn get(&self) -> Result<(u16, Option<u64>, Vec<u8>), Failure> {

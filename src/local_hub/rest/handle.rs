@@ -9,13 +9,15 @@ use percent_encoding::percent_decode_str;
 
 use super::super::auth;
 use super::super::code::{self, Failure};
+use super::super::https::Cut;
 use super::super::hub::Hub;
 use super::super::journal::Call;
+use super::super::knobs::Effect;
 use super::super::machine::EntityId;
 use super::answer::Answer;
 use super::body::{Parts, command};
 use super::operation::Operation;
-use super::{query, version};
+use super::{bulk, query, version};
 
 /// Largest body that is read: 100 identities with room to spare.
 const MAX_BODY: usize = 1024 * 1024;
@@ -33,7 +35,20 @@ pub(super) async fn handle(
     let id = params.and_then(entity);
     let subject = id.as_ref().map_or_else(|| head.uri.path().to_owned(), ToString::to_string);
     let mut who = String::from("-");
-    let worked = work(hub, operation, id, &head, body, &mut who).await;
+    let effect = hub.strike(operation.name(), &subject).await;
+    let mut cut = false;
+    let worked = match effect {
+        Some(Effect::Status(status)) => Err(Failure::new(code::for_status(status), "a fault that was asked for")),
+        Some(Effect::CutBefore) => {
+            cut = true;
+            Err(Failure::new(code::CLOSED, "a fault that was asked for"))
+        }
+        Some(Effect::CutAfter) => {
+            cut = true;
+            work(hub, operation, id, &head, body, &mut who).await
+        }
+        Some(Effect::Delay) | None => work(hub, operation, id, &head, body, &mut who).await,
+    };
     let request_id = fastrand::u128(..);
     let tracking = format!("{request_id:032x}");
     let (answer, detail) = match worked {
@@ -51,6 +66,11 @@ pub(super) async fn handle(
         outcome: answer.status,
         detail: &detail,
     });
+    if let Some(Cut(connection)) = head.extensions.get().filter(|_| cut) {
+        connection.cancel();
+        // The connection ends while this waits, so nothing is answered.
+        std::future::pending::<()>().await;
+    }
     answer.into_response(&guid(&tracking))
 }
 
@@ -78,8 +98,11 @@ async fn work(
         arrays: version::arrays_of(api_version),
     };
     if operation == Operation::Query {
-        let ask = query::ask(&head.headers, &body, usize::MAX)?;
+        let ask = query::ask(&head.headers, &body, hub.knobs().page_size.unwrap_or(usize::MAX))?;
         return Ok(hub.read(|machine| query::run(&ask, machine)).into());
+    }
+    if operation == Operation::BulkIdentities {
+        return bulk::run(hub, &body, parts.arrays).await;
     }
     match command(operation, &parts)? {
         Some(command) => Ok(Answer::of(operation, hub.apply(command).await?)),

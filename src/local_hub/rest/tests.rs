@@ -152,3 +152,70 @@ async fn identities_follow_the_sdks() {
     assert_eq!((gone.status, gone.body), (204, serde_json::Value::Null));
     assert_eq!(stage.call("GET", "/twins/a%23b/modules/m", None).await.status, 404);
 }
+
+#[tokio::test]
+async fn bulk_answers_item_by_item() {
+    let stage = Stage::start().await;
+    let items = json!([
+        {"id": "b1", "importMode": "create", "tags": {"a": 1}, "properties": {"desired": {"d": 1}}},
+        {"id": "b2", "importMode": "Create", "authentication": {"type": "sas"}},
+        {"id": "b2", "importMode": "create"},
+        {"id": "b3", "importMode": "Delete"},
+    ]);
+    let answer = stage.call("POST", "/devices", Some(items)).await;
+    assert_eq!((answer.status, &answer.body["isSuccessful"]), (400, &json!(false)));
+    let codes: Vec<_> = answer.body["errors"].as_array().unwrap().iter().map(|error| &error["errorCode"]).collect();
+    assert_eq!(codes, [&json!(409_001), &json!(404_001)]);
+    let twin = stage.call("GET", "/twins/b1", None).await.body;
+    assert_eq!((&twin["etag"], &twin["version"], &twin["tags"]["a"]), (&json!("AAAAAAAAAAE="), &json!(2), &json!(1)));
+    let desired = &twin["properties"]["desired"];
+    assert_eq!((&desired["$version"], &desired["$metadata"]["d"]["$lastUpdatedVersion"]), (&json!(1), &json!(1)));
+
+    let items = json!([
+        {"id": "b1", "importMode": "updateTwin", "tags": {"a": 2}},
+        {"id": "b2", "importMode": "DeleteIfMatchETag", "etag": "*"},
+    ]);
+    let answer = stage.call("POST", "/devices", Some(items)).await;
+    assert_eq!((answer.status, answer.body), (200, json!({"isSuccessful": true, "errors": [], "warnings": []})));
+    assert_eq!(stage.call("GET", "/twins/b1", None).await.body["etag"], "AAAAAAAAAAI=");
+    assert_eq!(stage.call("GET", "/devices/b2", None).await.status, 404);
+}
+
+#[tokio::test]
+async fn faults_strike_as_they_are_asked_to() {
+    let stage = Stage::start().await;
+    stage.device("d1").await;
+    let admin = reqwest::Client::new();
+    let faults = format!("{}/faults", stage.hub.admin_url());
+    let fault = json!({"operation": "twin.patch", "subject": "d1", "times": 1, "effect": {"status": 429}});
+    assert_eq!(admin.post(&faults).json(&fault).send().await.unwrap().status(), 200);
+    let patch = || Some(json!({"tags": {"a": 1}}));
+    let throttled = stage.call("PATCH", "/twins/d1", patch()).await;
+    assert_eq!((throttled.status, throttled.header("iothub-errorcode")), (429, Some("ThrottlingException")));
+    assert_eq!(throttled.header("retry-after"), None);
+
+    for (effect, etag) in [("cutBefore", "AAAAAAAAAAE="), ("cutAfter", "AAAAAAAAAAI=")] {
+        let fault = json!({"operation": "twin.patch", "times": 1, "effect": effect});
+        assert_eq!(admin.post(&faults).json(&fault).send().await.unwrap().status(), 200);
+        let (path, body) = ("/twins/d1?api-version=2021-04-12", patch().map(|body| body.to_string()));
+        let headers = [("authorization", stage.token.as_str())];
+        let lost = stage.try_raw("PATCH", path, body, &headers).await;
+        assert!(lost.is_err(), "{effect}: {lost:?}");
+        assert_eq!(stage.call("GET", "/twins/d1", None).await.body["etag"], etag, "{effect}");
+    }
+}
+
+#[tokio::test]
+async fn knobs_move_clock_and_page_size() {
+    let stage = Stage::start().await;
+    stage.device("d1").await;
+    stage.device("d2").await;
+    let knobs = format!("{}/knobs", stage.hub.admin_url());
+    let hours = json!({"pageSize": 1, "clockOffsetMs": 7_200_000});
+    assert_eq!(reqwest::Client::new().put(&knobs).json(&hours).send().await.unwrap().status(), 200);
+    // Every token is over by the hub's clock.
+    assert_eq!(stage.call("GET", "/twins/d1", None).await.status, 401);
+    stage.hub.set_knobs(crate::local_hub::knobs::Knobs { page_size: Some(1), ..Default::default() });
+    let page = stage.call("POST", "/devices/query", Some(json!({"query": "SELECT * FROM devices"}))).await;
+    assert_eq!((page.body.as_array().unwrap().len(), page.header("x-ms-continuation").is_some()), (1, true));
+}
