@@ -107,7 +107,7 @@ fn cases(stage: &Stage) -> Vec<Case> {
         case("no-key", "SecretMissing", "Secret no-key has no key connectionString", Some(no_key)),
         case("no-string", "SecretInvalid", "key connectionString of Secret no-string", Some(string("hunter2"))),
         case("a-devices", "SecretInvalid", "a device's connection string", Some(string(&device))),
-        case("wrong-key", "Unauthorized", "401", Some(string(&of(&host, WRONG_KEY)))),
+        case("wrong-key", "Unauthorized", "Unauthorized", Some(string(&of(&host, WRONG_KEY)))),
         case("elsewhere", "HostRefused", "names the host h.example", Some(string(&of("h.example", WRONG_KEY)))),
         Case {
             broken: vec![named(good(), "untrusted"), untrusting(connection_named(&host, "untrusted"))],
