@@ -10,7 +10,7 @@
 //! | [`api`] | the Kubernetes kinds, their schemas and conditions | `twin` |
 //! | [`hub`] | client of the hub's service API: auth, wire types, errors | `twin`, `sas`, HTTP |
 //! | [`controller`] | gather, plan, execute, record for each kind; the feed | `api`, `hub`, `twin`, kube |
-//! | [`operator`] | wiring: admin server, controllers, shutdown | `controller` |
+//! | [`operator`] | wiring: admin server, controllers, shutdown | `controller`, `api` |
 //! | `local_hub` | an IoT hub for twins on one machine | `twin`, `query`, sockets |
 //! | `device` | simulated devices | `twin`, `sas`, MQTT |
 //! | [`cli`] | one file a command | everything |

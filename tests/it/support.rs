@@ -5,10 +5,11 @@ mod cluster;
 mod device;
 mod gate;
 mod objects;
+pub mod sources;
 mod stage;
 mod wait;
 
-pub use cluster::{Cluster, Kubectl, crd_warnings};
+pub use cluster::{Cluster, crd_warnings};
 pub use device::{Ack, SimulatedDevice};
 pub use gate::Gate;
 pub use objects::{CONNECTION, Manifest, QUERY, SECRET, TWIN, connection, query, secret, twin};

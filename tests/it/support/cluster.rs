@@ -45,7 +45,7 @@ impl Cluster {
         let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await;
         let client = kube::Client::try_from(config.expect("the kubeconfig is whole")).expect("a client can be made");
         let namespace = format!("it-{:012x}", fastrand::u64(..1 << 48));
-        println!("namespace {namespace}");
+        tracing::info!(namespace, "a test begins");
         let object = Namespace {
             metadata: kube::core::ObjectMeta { name: Some(namespace.clone()), ..Default::default() },
             ..Namespace::default()
