@@ -52,6 +52,14 @@ async fn every_field_is_explained() {
     }
 }
 
+#[tokio::test]
+async fn the_examples_are_accepted() {
+    let cluster = Cluster::new().await;
+    let examples = root().join("crds/examples").display().to_string();
+    let applied = cluster.kubectl(&["apply", "--validate=strict", "-f", &examples]).await;
+    assert!(applied.done && applied.stderr.is_empty(), "{applied:?}");
+}
+
 /// Every field below the root's own (`apiVersion`, `kind`, `metadata` are Kubernetes').
 fn fields<'a>(at: &str, schema: &'a Value) -> Vec<(String, &'a Value)> {
     let own = schema["properties"].as_object().into_iter().flatten();

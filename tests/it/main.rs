@@ -3,8 +3,10 @@
 mod cli;
 mod house;
 mod kinds;
+mod programs;
 mod queries;
 mod quiet;
+mod restart;
 mod support;
 mod sync;
 mod trouble;

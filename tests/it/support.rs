@@ -5,14 +5,16 @@ mod cluster;
 mod device;
 mod gate;
 mod objects;
+mod program;
 pub mod sources;
 mod stage;
 mod wait;
 
-pub use cluster::{Cluster, crd_warnings};
+pub use cluster::{Cluster, crd_warnings, kubeconfig};
 pub use device::{Ack, SimulatedDevice};
 pub use gate::Gate;
 pub use objects::{CONNECTION, Manifest, QUERY, SECRET, TWIN, connection, query, secret, twin};
+pub use program::Program;
 pub use stage::Stage;
 pub use wait::{eventually, is_true};
 

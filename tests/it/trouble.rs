@@ -48,6 +48,35 @@ async fn an_invalid_twin_never_reaches_the_hub() {
     stage.end().await;
 }
 
+#[tokio::test]
+async fn what_others_hold_is_never_destroyed_nor_outgrown() {
+    let stage = Stage::with(|connection| connection.set("spec.allowArrays", json!(true))).await;
+    for id in ["shape", "size", "array"] {
+        stage.register(id).await;
+    }
+    stage.foreign_patch("shape", json!({"tags": {"location": {"floor": 2}}})).await;
+    stage.foreign_patch("size", json!({"tags": {"foreign": "x".repeat(4096), "more": "x".repeat(3000)}})).await;
+    stage.apply(&twin("shape").tags(json!({"location": "US", "line": 4}))).await;
+    stage.apply(&twin("size").tags(json!({"ours": "y".repeat(2000)}))).await;
+    stage.apply(&twin("array").tags(json!({"lines": [1, {"a": 2}]}))).await;
+
+    let status = stage.sees(TWIN, "shape", "Ready=False Conflict").await;
+    let message = Stage::message(&status, "Ready");
+    assert!(message.contains("/tags/location: setting it would destroy /tags/location/floor"), "{message}");
+    let status = stage.sees(TWIN, "size", "Ready=False TooLarge").await;
+    let message = Stage::message(&status, "Ready");
+    assert!(message.contains("9111 bytes") && message.contains("2004 ours") && message.contains("8192"), "{message}");
+    stage.sees(TWIN, "array", SYNCED).await;
+    assert_eq!(Value::Object(stage.at_hub("array").await.tags), json!({"lines": [1, {"a": 2}]}));
+    assert_eq!(Value::Object(stage.at_hub("shape").await.tags), json!({"location": {"floor": 2}}));
+
+    stage.apply(&twin("shape").tags(json!({"location": {"region": "US"}}))).await;
+    stage.apply(&twin("size").tags(json!({"ours": "y".repeat(1000)}))).await;
+    stage.sees(TWIN, "shape", SYNCED).await;
+    stage.sees(TWIN, "size", SYNCED).await;
+    stage.end().await;
+}
+
 /// A connection of its own name, with a Secret of that name, and a twin that uses it.
 struct Case {
     name: &'static str,

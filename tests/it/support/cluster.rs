@@ -141,7 +141,8 @@ fn wait_until_published() {
     }
 }
 
-fn kubeconfig() -> String {
+/// The file that says where the API server is.
+pub fn kubeconfig() -> String {
     std::env::var("HUBTWIN_TEST_KUBECONFIG").expect(
         "these tests need a control plane: run `make test`, or `tests/control-plane/run -- cargo test --test it`",
     )

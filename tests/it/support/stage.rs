@@ -23,7 +23,7 @@ pub struct Stage {
     pub hub: Running,
     /// A back end of one's own at the hub.
     pub back_end: hub::Client,
-    operator: JoinHandle<Result<(), operator::Error>>,
+    operator: Option<JoinHandle<Result<(), operator::Error>>>,
     shutdown: CancellationToken,
 }
 
@@ -70,25 +70,40 @@ impl Stage {
         let hosts: Vec<String> = further_hosts.iter().cloned().chain([string.host().to_string()]).collect();
         let shutdown = CancellationToken::new();
         let operator = operator(&cluster, &hosts, shutdown.clone()).await;
-        Self { cluster, hub, back_end, operator, shutdown }
+        Self { cluster, hub, back_end, operator: Some(operator), shutdown }
     }
 
     /// The same stage with another operator, which allows one more host.
     pub async fn allowing(self, further_host: &str) -> Self {
-        let Self { cluster, hub, back_end, operator: before, shutdown } = self;
-        shutdown.cancel();
-        before.await.expect("the operator does not panic").expect("the operator ends well");
-        let hosts = [further_host.to_owned(), back_end.host().to_string()];
-        let shutdown = CancellationToken::new();
-        let operator = operator(&cluster, &hosts, shutdown.clone()).await;
-        Self { cluster, hub, back_end, operator, shutdown }
+        let stopped = self.stop().await;
+        let hosts = [further_host.to_owned(), stopped.host()];
+        stopped.start_allowing(&hosts).await
+    }
+
+    /// Ends the operator, and leaves the rest as it is.
+    pub async fn stop(mut self) -> Self {
+        self.shutdown.cancel();
+        if let Some(operator) = self.operator.take() {
+            operator.await.expect("the operator does not panic").expect("the operator ends well");
+        }
+        self
+    }
+
+    /// Starts another operator after the one that was stopped.
+    pub async fn start(self) -> Self {
+        let hosts = [self.host()];
+        self.start_allowing(&hosts).await
+    }
+
+    async fn start_allowing(mut self, hosts: &[String]) -> Self {
+        self.shutdown = CancellationToken::new();
+        self.operator = Some(operator(&self.cluster, hosts, self.shutdown.clone()).await);
+        self
     }
 
     /// Ends the operator, which must have run until now.
     pub async fn end(self) {
-        self.shutdown.cancel();
-        self.operator.await.expect("the operator does not panic").expect("the operator ends well");
-        self.hub.shutdown().await;
+        self.stop().await.hub.shutdown().await;
     }
 
     // What stands at the hub.
