@@ -139,8 +139,9 @@ impl Context {
     pub fn note<T>(&self, hub: &Arc<hubs::Hub>, result: &Result<T, crate::hub::Error>) {
         match hub.note(result) {
             hubs::Change::None => {}
-            hubs::Change::Down => self.triggers.hub(&hub.key),
-            hubs::Change::Up => {
+            hubs::Change::Reworded => self.triggers.hub(&hub.key),
+            // Also who was not synced yet is told why: that costs no call to the hub, and no write to who was synced.
+            hubs::Change::Down | hubs::Change::Up => {
                 self.triggers.hub(&hub.key);
                 self.trigger_users(&hub.key);
             }

@@ -93,6 +93,8 @@ pub enum Health {
 pub enum Change {
     /// Nothing.
     None,
+    /// The hub is down for the same reason, told in other words.
+    Reworded,
     /// The hub went down, or is down for another reason.
     Down,
     /// The hub came up.
@@ -133,7 +135,11 @@ impl Hub {
         if *health == now {
             return Change::None;
         }
-        let change = if now == Health::Up { Change::Up } else { Change::Down };
+        let change = match (&*health, &now) {
+            (_, Health::Up | Health::Unknown) => Change::Up,
+            (Health::Down(before), Health::Down(now)) if before.reason == now.reason => Change::Reworded,
+            (_, Health::Down(_)) => Change::Down,
+        };
         *health = now;
         change
     }

@@ -73,6 +73,17 @@ impl Stage {
         Self { cluster, hub, back_end, operator, shutdown }
     }
 
+    /// The same stage with another operator, which allows one more host.
+    pub async fn allowing(self, further_host: &str) -> Self {
+        let Self { cluster, hub, back_end, operator: before, shutdown } = self;
+        shutdown.cancel();
+        before.await.expect("the operator does not panic").expect("the operator ends well");
+        let hosts = [further_host.to_owned(), back_end.host().to_string()];
+        let shutdown = CancellationToken::new();
+        let operator = operator(&cluster, &hosts, shutdown.clone()).await;
+        Self { cluster, hub, back_end, operator, shutdown }
+    }
+
     /// Ends the operator, which must have run until now.
     pub async fn end(self) {
         self.shutdown.cancel();
