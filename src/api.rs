@@ -14,5 +14,5 @@ pub use device_twin::{DeviceTwin, DeviceTwinSpec, DeviceTwinStatus};
 pub use duration::Duration;
 pub use hub_connection::{HubConnection, HubConnectionSpec, HubConnectionStatus};
 pub use json_object::JsonObject;
-pub use shared::{HubKind, HubRef, KeyRef, POINTER_BYTES, POINTERS, Pointers, RECONCILE_REQUESTED_AT};
+pub use shared::{HubKind, HubRef, KeyRef, POINTER_BYTES, POINTERS, Pointers, RECONCILE_REQUESTED_AT, requested};
 pub use twin_query::{TwinQuery, TwinQuerySpec, TwinQueryStatus};

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use kube::api::Api;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -12,8 +11,10 @@ use crate::controller::{self, Context, Settings};
 
 mod admin;
 
-/// How long to wait for the CRDs before giving up.
-const CRD_DEADLINE: Duration = Duration::from_secs(60);
+const GROUP_VERSION: &str = "hubtwin.dev/v1alpha1";
+const KINDS: [&str; 3] = ["DeviceTwin", "HubConnection", "TwinQuery"];
+/// How long to wait for the kinds before giving up.
+const KINDS_DEADLINE: Duration = Duration::from_secs(60);
 
 /// What the operator runs with.
 pub struct Config {
@@ -52,7 +53,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     listening(listener.local_addr().map_err(Error::Admin)?);
     let admin = admin::serve(listener, ready.clone(), shutdown.clone());
     let controllers = async {
-        wait_for_kinds(&client, settings.namespace.as_deref(), &shutdown).await?;
+        wait_for_kinds(&client, &shutdown).await?;
         let started = |context: Arc<Context>| {
             tracing::info!("every kind is listed: ready");
             if ready.set(context).is_err() {
@@ -69,35 +70,24 @@ pub async fn run(config: Config) -> Result<(), Error> {
 }
 
 /// Waits until the API server serves our kinds: at a first install they come a moment later.
-async fn wait_for_kinds(
-    client: &kube::Client,
-    namespace: Option<&str>,
-    shutdown: &CancellationToken,
-) -> Result<(), Error> {
-    use crate::api::{DeviceTwin, HubConnection, TwinQuery};
-    let deadline = tokio::time::Instant::now() + CRD_DEADLINE;
-    let one = kube::api::ListParams::default().limit(1);
+async fn wait_for_kinds(client: &kube::Client, shutdown: &CancellationToken) -> Result<(), Error> {
+    let deadline = tokio::time::Instant::now() + KINDS_DEADLINE;
     loop {
-        let asked = match namespace {
-            Some(namespace) => {
-                let (a, b, c): (Api<DeviceTwin>, Api<TwinQuery>, Api<HubConnection>) = (
-                    Api::namespaced(client.clone(), namespace),
-                    Api::namespaced(client.clone(), namespace),
-                    Api::namespaced(client.clone(), namespace),
-                );
-                tokio::try_join!(a.list_metadata(&one), b.list_metadata(&one), c.list_metadata(&one)).map(|_| ())
-            }
-            None => {
-                let (a, b, c): (Api<DeviceTwin>, Api<TwinQuery>, Api<HubConnection>) =
-                    (Api::all(client.clone()), Api::all(client.clone()), Api::all(client.clone()));
-                tokio::try_join!(a.list_metadata(&one), b.list_metadata(&one), c.list_metadata(&one)).map(|_| ())
+        let missing = match client.list_api_group_resources(GROUP_VERSION).await {
+            Err(error) => error.to_string(),
+            Ok(served) => {
+                let missing = KINDS.into_iter().filter(|kind| served.resources.iter().all(|found| found.kind != *kind));
+                let missing: Vec<&str> = missing.collect();
+                if missing.is_empty() {
+                    return Ok(());
+                }
+                format!("missing: {}", missing.join(", "))
             }
         };
-        let Err(error) = asked else { return Ok(()) };
         if tokio::time::Instant::now() >= deadline {
-            return Err(Error::Kinds(error.to_string()));
+            return Err(Error::Kinds(missing));
         }
-        tracing::info!(%error, "waiting for the kinds of hubtwin.dev/v1alpha1");
+        tracing::info!(missing, "waiting for the kinds of {GROUP_VERSION}");
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             () = tokio::time::sleep(Duration::from_secs(1)) => {}

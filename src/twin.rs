@@ -7,6 +7,8 @@ pub mod invariants;
 pub mod merge;
 pub mod plan;
 pub mod pointer;
+#[cfg(test)]
+pub(crate) mod random;
 pub mod rules;
 pub mod value;
 pub mod view;

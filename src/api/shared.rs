@@ -1,11 +1,17 @@
 //! What several kinds have in common.
 
-use kube::KubeSchema;
+use kube::{KubeSchema, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The annotation that asks for a fresh read or query now; any value, echoed in `status.lastHandledReconcileAt`.
 pub const RECONCILE_REQUESTED_AT: &str = "hubtwin.dev/reconcile-requested-at";
+
+/// The value of [`RECONCILE_REQUESTED_AT`], as much of it as status echoes.
+#[must_use]
+pub fn requested(object: &impl ResourceExt) -> Option<String> {
+    object.annotations().get(RECONCILE_REQUESTED_AT).map(|text| text.chars().take(256).collect())
+}
 
 /// The longest pointer shown in status, in bytes.
 pub const POINTER_BYTES: usize = 256;

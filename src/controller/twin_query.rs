@@ -12,7 +12,7 @@ use kube::runtime::controller::Action;
 use super::hubs::{Entry, Health, Hub, HubKey, connection_trouble, told};
 use super::{Context, backoff, status};
 use crate::api::conditions::{self, Patience, Reason, Status, Verdict};
-use crate::api::{JsonObject, RECONCILE_REQUESTED_AT, TwinQuery, TwinQueryStatus};
+use crate::api::{JsonObject, TwinQuery, TwinQueryStatus, requested};
 use crate::hub::{Error, Kind};
 
 mod results;
@@ -92,8 +92,9 @@ async fn gather(query: &TwinQuery, context: &Context, before: &TwinQueryStatus, 
         }
     }
     let generation = query.metadata.generation.unwrap_or_default();
-    let asked = query.annotations().get(RECONCILE_REQUESTED_AT) != before.last_handled_reconcile_at.as_ref();
-    if !asked && let Some(left) = context.query_runs.too_early(uid, generation, query.spec.interval.get()) {
+    let asked = requested(query);
+    let handled = asked.is_none() || asked == before.last_handled_reconcile_at;
+    if handled && let Some(left) = context.query_runs.too_early(uid, generation, query.spec.interval.get()) {
         return Found::NotYet(left);
     }
     context.query_runs.begin(uid, generation);
@@ -158,8 +159,7 @@ fn record(query: &TwinQuery, before: &TwinQueryStatus, found: Found, stale: bool
             status.truncated = Some(truncated);
             status.item_type = Some(item_type);
             status.results = Some(rows);
-            let asked = query.annotations().get(RECONCILE_REQUESTED_AT);
-            status.last_handled_reconcile_at = asked.cloned().or(status.last_handled_reconcile_at);
+            status.last_handled_reconcile_at = requested(query).or(status.last_handled_reconcile_at);
             Verdict::new(Status::True, Reason::Fresh, "the results are those of the last run")
         }
     };

@@ -188,6 +188,8 @@ fn pieces() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #![proptest_config(crate::twin::random::config(2_000))]
+
     #[test]
     fn any_text_is_answered(text in any::<String>()) {
         exercise(&text);

@@ -10,7 +10,7 @@ use super::super::hubs::{Entry, Health, Hub, HubKey, Origin, connection_trouble,
 use super::validate::{Wanted, validate};
 use crate::api::conditions::{Reason, Status, Verdict};
 use crate::api::device_twin::TwinAt;
-use crate::api::{DeviceTwin, DeviceTwinStatus, RECONCILE_REQUESTED_AT};
+use crate::api::{DeviceTwin, DeviceTwinStatus, requested};
 use crate::hub::Kind;
 use crate::twin::plan::DriftPolicy;
 use crate::twin::rules::Arrays;
@@ -69,8 +69,9 @@ impl Found {
 pub(super) async fn gather(twin: &DeviceTwin, context: &Context, freshness: Freshness) -> Inputs {
     let (before, resource_version) = context.written_twins.newest(twin, twin.status.as_ref());
     let before = before.unwrap_or_else(|| DeviceTwinStatus { observed_generation: -1, ..DeviceTwinStatus::default() });
-    let requested = twin.annotations().get(RECONCILE_REQUESTED_AT).map(|text| text.chars().take(256).collect());
-    let freshness = if requested == before.last_handled_reconcile_at { freshness } else { Freshness::Read };
+    let requested = requested(twin);
+    let handled = requested.is_none() || requested == before.last_handled_reconcile_at;
+    let freshness = if handled { freshness } else { Freshness::Read };
     let key = HubKey::of_twin(twin);
     let entry = context.hubs.get(&key);
     let hub = match &entry {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::document::leaves;
 use super::super::invariants::violations;
+use super::super::random::config;
 use super::*;
 
 fn object(value: Value) -> Object {
@@ -235,7 +236,7 @@ fn theirs(base: &Object, foreign: Object, related: bool) -> Object {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(10_000))]
 
     #[test]
     fn the_laws_hold(
