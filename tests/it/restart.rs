@@ -14,6 +14,9 @@ async fn a_restart_of_what_is_in_sync_writes_nothing() {
         stage.register(id).await;
         stage.apply(&twin(id).tags(json!({"line": 4})).desired(json!({"rate": 1.5}))).await;
     }
+    stage.register("a/flow").await;
+    stage.apply(&twin("flow").set("spec.deviceId", json!("a")).set("spec.moduleId", json!("flow"))).await;
+    let ids = ["a", "b", "c", "flow"];
     for id in ids {
         stage.sees(TWIN, id, SYNCED).await;
     }
@@ -24,9 +27,10 @@ async fn a_restart_of_what_is_in_sync_writes_nothing() {
     }
     let since = stage.last_call().await;
     let stage = stage.start().await;
+    // Each of two queries: devices and modules.
     eventually("two polls", || async {
         let queries = stage.calls(since).await.iter().filter(|call| call.operation == "query").count();
-        is_true(queries >= 2, queries)
+        is_true(queries >= 4, queries)
     })
     .await;
     let calls = stage.calls(since).await;

@@ -128,8 +128,8 @@ fn without_tests(text: &str) -> (String, Vec<String>) {
         kept.push_str(start);
         let end = after.find(['{', ';']).expect("an attribute stands before something");
         if after[end..].starts_with(';') {
-            if let Some(name) = after[..end].trim().strip_prefix("mod ") {
-                files.push(name.to_owned());
+            if let Some((_, name)) = after[..end].split_once("mod ") {
+                files.push(name.trim().to_owned());
             }
             rest = &after[end + 1..];
             continue;
