@@ -112,9 +112,18 @@ impl Feed {
         let claims = self.claims();
         let modules = claims.keys().any(|id| id.module_id.is_some());
         let (context, hub) = (self.context.clone(), self.hub.clone());
-        poll_source(&context, &hub, &claims, &mut self.devices).await;
-        if modules {
-            poll_source(&context, &hub, &claims, &mut self.modules).await;
+        let polled = async {
+            poll_source(&context, &hub, &claims, &mut self.devices).await?;
+            if modules {
+                poll_source(&context, &hub, &claims, &mut self.modules).await?;
+            }
+            Ok(())
+        };
+        let polled = polled.await;
+        // Only now that all rows were taken: whoever waits for the hub would read its twin by itself before.
+        context.note(&hub, &polled);
+        if let Err(error) = polled {
+            tracing::warn!(hub = hub.host, %error, "a poll failed");
         }
     }
 
@@ -147,7 +156,7 @@ impl Feed {
 }
 
 /// One poll of one source. It counts only when all its pages were read.
-async fn poll_source(context: &Context, hub: &Arc<Hub>, claims: &Claims, cursor: &mut Cursor) {
+async fn poll_source(context: &Context, hub: &Arc<Hub>, claims: &Claims, cursor: &mut Cursor) -> Result<(), Error> {
     let look_back = cursor.looked_back.elapsed() >= LOOK_BACK_INTERVAL;
     let texts = match &cursor.watermark {
         Some(watermark) => vec![queries::delta(cursor.source, watermark, look_back)],
@@ -156,7 +165,7 @@ async fn poll_source(context: &Context, hub: &Arc<Hub>, claims: &Claims, cursor:
     };
     let mut newest = None;
     for text in texts {
-        let Some(pages) = read(context, hub, &text).await else { return };
+        let pages = read_pages(hub, &text).await?;
         for (index, page) in pages.into_iter().enumerate() {
             let twins: Vec<Twin> = page.rows.into_iter().filter_map(|row| Twin::from_row(row).ok()).collect();
             if index == 0 && newest.is_none() {
@@ -170,6 +179,7 @@ async fn poll_source(context: &Context, hub: &Arc<Hub>, claims: &Claims, cursor:
     if look_back {
         cursor.looked_back = Instant::now();
     }
+    Ok(())
 }
 
 /// Takes a row in, when it says something new of a claimed twin.
