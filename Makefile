@@ -14,7 +14,7 @@ down: ## Ends what `make up` started
 	@demo/down
 
 test: lint ## Format, lints, unit tests, and integration tests against a fresh control plane
-	@tests/control-plane/run -- cargo test --locked --lib --test it
+	@tests/control-plane/run -- cargo test --locked --lib --test it -- --test-threads 8
 
 lint: ## Format and lints, with and without the default features
 	cargo fmt --check
