@@ -152,13 +152,14 @@ fn record(query: &TwinQuery, before: &TwinQueryStatus, found: Found, stale: bool
             let limit = usize::try_from(query.spec.limit).unwrap_or(1);
             let Results { item_type, rows, truncated } = results::shape(rows, limit);
             let rows: Vec<JsonObject> = rows.into_iter().map(JsonObject).collect();
-            if status.results.as_ref() != Some(&rows) || status.truncated != Some(truncated) {
+            let same = status.results.as_ref().is_some_and(|before| results::same(before, &rows));
+            if !same || status.truncated != Some(truncated) {
                 status.results_time = Some(Time(now));
+                status.count = i64::try_from(rows.len()).ok();
+                status.results = Some(rows);
             }
-            status.count = i64::try_from(rows.len()).ok();
             status.truncated = Some(truncated);
             status.item_type = Some(item_type);
-            status.results = Some(rows);
             status.last_handled_reconcile_at = requested(query).or(status.last_handled_reconcile_at);
             Verdict::new(Status::True, Reason::Fresh, "the results are those of the last run")
         }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::api::JsonObject;
 use crate::twin::document::Object;
 
 /// The most JSON that results take in status.
@@ -48,6 +49,16 @@ pub(super) fn shape(found: Rows, limit: usize) -> Results {
     Results { item_type: found.item_type, rows, truncated }
 }
 
+/// Whether two results hold the same rows, in whatever order: the hub promises none.
+pub(super) fn same(before: &[JsonObject], rows: &[JsonObject]) -> bool {
+    let sorted = |rows: &[JsonObject]| {
+        let mut texts: Vec<String> = rows.iter().map(|row| Value::Object(row.0.clone()).to_string()).collect();
+        texts.sort_unstable();
+        texts
+    };
+    before.len() == rows.len() && (before == rows || sorted(before) == sorted(rows))
+}
+
 /// A row is an object; should one not be, it is shown under a key.
 fn object(row: Value) -> Object {
     match row {
@@ -85,6 +96,16 @@ mod tests {
         assert_eq!(first, again);
         let shown = json!({"deviceId": "a", "tags": {"a": 1}, "properties": {"desired": {"b": 2, "$version": 1}}});
         assert_eq!(Value::Object(first.rows[0].clone()), shown);
+    }
+
+    #[test]
+    fn the_order_of_rows_is_no_difference() {
+        let rows = |numbers: &[i64]| -> Vec<JsonObject> {
+            numbers.iter().map(|n| JsonObject(object(json!({"n": n, "m": {"x": 1}})))).collect()
+        };
+        assert!(same(&rows(&[1, 2, 2]), &rows(&[2, 1, 2])));
+        assert!(!same(&rows(&[1, 2, 2]), &rows(&[1, 1, 2])));
+        assert!(!same(&rows(&[1]), &rows(&[1, 1])));
     }
 
     #[test]
