@@ -46,6 +46,8 @@ pub struct Context {
     pub written_queries: status::Written<crate::api::TwinQueryStatus>,
     /// The same for HubConnections.
     pub written_hubs: status::Written<crate::api::HubConnectionStatus>,
+    /// Ledgers that are ahead of their objects.
+    pub unsaved: status::Unsaved,
     /// Delays of objects that failed.
     pub backoff: backoff::Backoff,
     /// Asks for a reconcile from outside of the watch.

@@ -35,7 +35,10 @@ pub async fn reconcile(twin: Arc<DeviceTwin>, context: Arc<Context>) -> Result<A
     }
     let (inputs, plan, outcome) = settle(&twin, &context).await;
     let record = record::record(&inputs, plan.as_ref(), &outcome, Timestamp::now());
-    tell(&twin, &context, &inputs.before, &inputs.resource_version, record).await
+    if let (Outcome::Written(_), Some(status)) = (&outcome, &record.status) {
+        context.unsaved.keep(&twin, status);
+    }
+    tell(&twin, &context, &inputs, record).await
 }
 
 /// Gathers, plans and executes, again while the hub says that it moved meanwhile.
@@ -45,8 +48,7 @@ async fn settle(twin: &DeviceTwin, context: &Context) -> (gather::Inputs, Option
     loop {
         let inputs = gather::gather(twin, context, freshness).await;
         let plan = plan::plan(&inputs);
-        let destructive = plan.as_ref().is_some_and(|plan| plan.actions.iter().any(|action| action.value.is_none()));
-        if destructive && matches!(inputs.found, Found::Row(..)) {
+        if matches!(inputs.found, Found::Row(_)) && plan.as_ref().is_some_and(|plan| plan::needs_read(&inputs, plan)) {
             freshness = Freshness::Read;
             continue;
         }
@@ -63,26 +65,27 @@ async fn settle(twin: &DeviceTwin, context: &Context) -> (gather::Inputs, Option
 async fn tell(
     twin: &DeviceTwin,
     context: &Context,
-    before: &DeviceTwinStatus,
-    resource_version: &str,
+    inputs: &gather::Inputs,
     record: Record,
 ) -> Result<Action, status::WriteError> {
     let uid = twin.uid().unwrap_or_default();
     let Record { status, notes, again, status_interval } = record;
+    // Before the status: what is told here is not found again by looking.
+    for note in &notes {
+        context.events.publish(twin, note).await;
+    }
     if let Some(status) = status
-        && status != *before
+        && (inputs.unsaved || status != inputs.before)
     {
-        if let Some(wait) = too_soon(twin, context, before, &status, status_interval) {
+        if let Some(wait) = too_soon(twin, context, inputs, &status, status_interval) {
             return Ok(Action::requeue(wait));
         }
         log(twin, &status);
-        let write = status::write(context, &context.written_twins, twin, resource_version, &status).await?;
+        let write = status::write(context, &context.written_twins, twin, &inputs.resource_version, &status).await?;
         if write == status::Write::Conflict {
             return Ok(Action::requeue(Duration::from_millis(100)));
         }
-    }
-    for note in &notes {
-        context.events.publish(twin, note).await;
+        context.unsaved.forget(&uid);
     }
     let delay = match again {
         Again::Backoff => return Ok(Action::requeue(context.backoff.next(&uid))),
@@ -101,11 +104,14 @@ async fn tell(
 fn too_soon(
     twin: &DeviceTwin,
     context: &Context,
-    before: &DeviceTwinStatus,
+    inputs: &gather::Inputs,
     status: &DeviceTwinStatus,
     interval: Duration,
 ) -> Option<Duration> {
-    let urgent = before.observed_generation != status.observed_generation
+    let before = &inputs.before;
+    let urgent = inputs.unsaved
+        || before.last_write_time != status.last_write_time
+        || before.observed_generation != status.observed_generation
         || before.applied != status.applied
         || record::verdicts(&before.conditions) != record::verdicts(&status.conditions);
     let age = context.written_twins.age(twin)?;

@@ -3,6 +3,8 @@
 use kube::Resource;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Publishes Events; repeats are aggregated by the recorder.
 pub(super) struct Events(Recorder);
 
@@ -29,8 +31,11 @@ impl Events {
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.0.publish(&event, &object.object_ref(&())).await {
-            tracing::warn!(reason = note.reason, %error, "an Event was not sent");
+        let reason = note.reason;
+        match tokio::time::timeout(TIMEOUT, self.0.publish(&event, &object.object_ref(&()))).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(reason, %error, "an Event was not sent"),
+            Err(_) => tracing::warn!(reason, "an Event was not sent: no answer from the API server within 10 s"),
         }
     }
 }

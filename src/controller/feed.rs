@@ -25,6 +25,8 @@ use queries::{Source, Watermark};
 
 /// How often the poll looks back by the index's documented delay.
 const LOOK_BACK_INTERVAL: Duration = Duration::from_secs(600);
+/// How soon a poll that failed is tried again: who waits for the hub waits for this.
+const RETRY: Duration = Duration::from_secs(15);
 /// Rows a page; the hub grants what it will.
 const PAGE: u32 = 100;
 /// The most pages that one query reads: at 100 rows each a million twins.
@@ -76,12 +78,12 @@ async fn run(context: Arc<Context>, hub: Arc<Hub>) {
         }
         let round = async {
             if Instant::now() >= next_poll {
-                feed.poll().await;
-                next_poll = Instant::now() + backoff::jittered(poll);
+                let worked = feed.poll().await;
+                next_poll = Instant::now() + backoff::jittered(if worked { poll } else { poll.min(RETRY) });
             }
             if Instant::now() >= next_sweep {
-                feed.sweep().await;
-                next_sweep = Instant::now() + backoff::jittered(sweep);
+                let worked = feed.sweep().await;
+                next_sweep = Instant::now() + backoff::jittered(if worked { sweep } else { sweep.min(poll) });
             }
         };
         tokio::select! {
@@ -108,8 +110,11 @@ impl Feed {
         claims
     }
 
-    async fn poll(&mut self) {
+    /// Asks what changed; says whether the hub answered.
+    async fn poll(&mut self) -> bool {
         let claims = self.claims();
+        // What nobody claims is not followed: should it be claimed again, it is read anew.
+        self.hub.views.retain(|id| claims.contains_key(id));
         let modules = claims.keys().any(|id| id.module_id.is_some());
         let (context, hub) = (self.context.clone(), self.hub.clone());
         let polled = async {
@@ -122,21 +127,22 @@ impl Feed {
         let polled = polled.await;
         // Only now that all rows were taken: whoever waits for the hub would read its twin by itself before.
         context.note(&hub, &polled);
-        if let Err(error) = polled {
+        if let Err(error) = &polled {
             tracing::warn!(hub = hub.host, %error, "a poll failed");
         }
+        polled.is_ok()
     }
 
     /// Compares versions of all claimed twins. What differs, or is not there, is read by the next reconcile: a missing
     /// row is never taken as a deletion.
-    async fn sweep(&mut self) {
+    async fn sweep(&mut self) -> bool {
         let claims = self.claims();
         let mut seen = HashMap::new();
         for source in [Source::Devices, Source::Modules] {
             if !claims.keys().any(|id| source.holds(id)) {
                 continue;
             }
-            let Some(pages) = read(&self.context, &self.hub, &queries::sweep(source)).await else { return };
+            let Some(pages) = read(&self.context, &self.hub, &queries::sweep(source)).await else { return false };
             let rows = pages.into_iter().flat_map(|page| page.rows);
             seen.extend(rows.filter_map(|row| rows::Brief::from_row(&row)).map(|row| (row.id.clone(), row)));
         }
@@ -152,6 +158,7 @@ impl Feed {
             }
             objects.iter().for_each(|object| self.context.triggers.twin(object.clone()));
         }
+        true
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
 
 use super::hubs::{Entry, Health, Hub, HubKey, HubSettings};
 use super::{Context, backoff, feed, status};
@@ -35,6 +36,11 @@ pub async fn reconcile(connection: Arc<HubConnection>, context: Arc<Context>) ->
     }
     let found = gather::gather(&context, &connection, &key).await;
     let (entry, secret_version) = put_in_place(&context, &connection, &key, found);
+    if context.connections.get(&ObjectRef::from_obj(&*connection)).is_none() {
+        // Deleted while its Secret was read.
+        gone(&context, &key);
+        return Ok(Action::await_change());
+    }
     let verdict = judge(&entry);
     if verdict.reason == Reason::Pending {
         // The feed's first answer comes in a moment, and brings us here again; until then the status that the object

@@ -215,6 +215,11 @@ impl Views {
         twin
     }
 
+    /// Forgets all twins but these.
+    pub fn retain(&self, keep: impl Fn(&TwinId) -> bool) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|id, _| keep(id));
+    }
+
     /// Forgets a twin, so that the next reconcile reads it.
     pub fn forget(&self, id: &TwinId) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::Context;
+use crate::api::{DeviceTwin, DeviceTwinStatus};
 
 const MANAGER: &str = "hubtwin";
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -65,6 +66,30 @@ impl<S: Clone> Written<S> {
 
     fn put(&self, uid: String, entry: Entry<S>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, entry);
+    }
+}
+
+/// Statuses whose ledger is ahead of the object: the hub took a write, and the status write did not land. Kept until one
+/// does, for a spec that changed meanwhile may no longer name a leaf that is at the hub.
+#[derive(Debug, Default)]
+pub struct Unsaved(Mutex<HashMap<String, DeviceTwinStatus>>);
+
+impl Unsaved {
+    /// The status that was to be written.
+    pub fn get(&self, twin: &DeviceTwin) -> Option<DeviceTwinStatus> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&twin.uid()?).cloned()
+    }
+
+    /// Keeps a status that is about to be written.
+    pub fn keep(&self, twin: &DeviceTwin, status: &DeviceTwinStatus) {
+        if let Some(uid) = twin.uid() {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, status.clone());
+        }
+    }
+
+    /// Forgets an object: it was written, or is gone.
+    pub fn forget(&self, uid: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 }
 

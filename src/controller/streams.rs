@@ -49,6 +49,7 @@ pub async fn run(
         written_twins: status::Written::default(),
         written_queries: status::Written::default(),
         written_hubs: status::Written::default(),
+        unsaved: status::Unsaved::default(),
         backoff: backoff::Backoff::default(),
         triggers: Triggers { twins: twin_sender, queries: query_sender, hubs: hub_sender },
         query_runs: twin_query::Runs::default(),
@@ -102,6 +103,7 @@ async fn forget(context: &Context, mut deleted: mpsc::UnboundedReceiver<Gone>) {
             Gone::Hub(key) => hub_connection::gone(context, &key),
             Gone::Object(uid) => {
                 context.written_twins.forget(&uid);
+                context.unsaved.forget(&uid);
                 context.written_queries.forget(&uid);
                 context.query_runs.forget(&uid);
                 context.backoff.forget(&uid);

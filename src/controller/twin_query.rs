@@ -21,6 +21,8 @@ use results::{Results, Rows};
 
 /// How long a query that the hub rejects waits for an edit.
 const REJECTED: Duration = Duration::from_secs(3600);
+/// How soon a query whose connection does not work is looked at again; it is told when the connection recovers.
+const WAITING: Duration = Duration::from_secs(60);
 /// Results older than this many intervals are stale.
 const STALE_AFTER: u32 = 3;
 
@@ -30,8 +32,9 @@ pub struct Runs(Mutex<HashMap<String, Run>>);
 
 #[derive(Clone)]
 struct Run {
-    generation: i64,
-    tried: Instant,
+    /// The generation that the last run worked for; `None`: it is due.
+    generation: Option<i64>,
+    first_seen: Instant,
     worked: Option<Instant>,
 }
 
@@ -53,21 +56,22 @@ pub async fn reconcile(query: Arc<TwinQuery>, context: Arc<Context>) -> Result<A
     let (before, resource_version) = context.written_queries.newest(&*query, query.status.as_ref());
     let before = before.unwrap_or_else(|| TwinQueryStatus { observed_generation: -1, ..TwinQueryStatus::default() });
     let found = gather(&query, &context, &before, &uid).await;
-    let worked = context.query_runs.last_success(&uid);
+    let since = context.query_runs.since(&uid);
     let interval = query.spec.interval.get();
-    let stale = worked.is_none_or(|worked| worked.elapsed() > interval * STALE_AFTER);
+    let stale = since.elapsed() > interval * STALE_AFTER;
     let next = match &found {
         Found::NotYet(left) => return Ok(Action::requeue(*left)),
         Found::Suspended => Duration::from_secs(3600),
         Found::Rejected(_) => REJECTED,
-        Found::Unusable(_) | Found::Rows(_) => interval,
+        Found::Unusable(_) => interval.min(WAITING),
+        Found::Rows(_) => interval,
     };
     let status = record(&query, &before, found, stale, Timestamp::now());
     if status != before {
         let write = status::write(&context, &context.written_queries, &*query, &resource_version, &status).await?;
         if write == status::Write::Conflict {
-            context.query_runs.forget(&uid);
-            return Ok(Action::requeue(Duration::from_millis(100)));
+            context.query_runs.due(&uid);
+            return Ok(Action::requeue(Duration::from_secs(1)));
         }
     }
     Ok(Action::requeue(backoff::jittered(next)))
@@ -97,12 +101,12 @@ async fn gather(query: &TwinQuery, context: &Context, before: &TwinQueryStatus, 
     if handled && let Some(left) = context.query_runs.too_early(uid, generation, query.spec.interval.get()) {
         return Found::NotYet(left);
     }
-    context.query_runs.begin(uid, generation);
+    context.query_runs.due(uid);
     let answer = ask(&hub, &query.spec.query, usize::try_from(query.spec.limit).unwrap_or(1)).await;
     context.note(&hub, &answer);
     match answer {
         Ok(rows) => {
-            context.query_runs.succeed(uid);
+            context.query_runs.succeed(uid, generation);
             Found::Rows(rows)
         }
         Err(error) if error.kind() == Kind::BadRequest => {
@@ -179,31 +183,34 @@ impl Runs {
         // Requeues are jittered by a fifth: a little before the interval is due.
         let due = interval.mul_f64(0.75);
         self.with(|runs| {
-            let run = runs.get(uid).filter(|run| run.generation == generation && run.worked.is_some())?;
-            due.checked_sub(run.tried.elapsed()).filter(|left| !left.is_zero())
+            let run = runs.get(uid).filter(|run| run.generation == Some(generation))?;
+            due.checked_sub(run.worked?.elapsed()).filter(|left| !left.is_zero())
         })
     }
 
-    fn begin(&self, uid: &str, generation: i64) {
-        self.with(|runs| {
-            let worked = runs.get(uid).and_then(|run| run.worked);
-            runs.insert(uid.to_owned(), Run { generation, tried: Instant::now(), worked });
+    fn run<T>(&self, uid: &str, work: impl FnOnce(&mut Run) -> T) -> T {
+        let first = || Run { generation: None, first_seen: Instant::now(), worked: None };
+        self.with(|runs| work(runs.entry(uid.to_owned()).or_insert_with(first)))
+    }
+
+    /// When the query last worked, else when it was first seen.
+    fn since(&self, uid: &str) -> Instant {
+        self.run(uid, |run| run.worked.unwrap_or(run.first_seen))
+    }
+
+    /// The next reconcile runs the query.
+    fn due(&self, uid: &str) {
+        self.run(uid, |run| run.generation = None);
+    }
+
+    fn succeed(&self, uid: &str, generation: i64) {
+        self.run(uid, |run| {
+            run.generation = Some(generation);
+            run.worked = Some(Instant::now());
         });
     }
 
-    fn succeed(&self, uid: &str) {
-        self.with(|runs| {
-            if let Some(run) = runs.get_mut(uid) {
-                run.worked = Some(Instant::now());
-            }
-        });
-    }
-
-    fn last_success(&self, uid: &str) -> Option<Instant> {
-        self.with(|runs| runs.get(uid)?.worked)
-    }
-
-    /// Forgets an object, so that its next reconcile runs.
+    /// Forgets an object that is gone.
     pub fn forget(&self, uid: &str) {
         self.with(|runs| runs.remove(uid));
     }

@@ -30,6 +30,8 @@ pub(super) struct Inputs {
     pub(super) generation: i64,
     pub(super) before: DeviceTwinStatus,
     pub(super) resource_version: String,
+    /// Whether `before` holds a ledger that was not written to the object yet.
+    pub(super) unsaved: bool,
     /// The value of the annotation that asks for a reconcile.
     pub(super) requested: Option<String>,
     /// `None` when the spec is invalid: then `found` says how.
@@ -68,7 +70,13 @@ impl Found {
 
 pub(super) async fn gather(twin: &DeviceTwin, context: &Context, freshness: Freshness) -> Inputs {
     let (before, resource_version) = context.written_twins.newest(twin, twin.status.as_ref());
-    let before = before.unwrap_or_else(|| DeviceTwinStatus { observed_generation: -1, ..DeviceTwinStatus::default() });
+    let mut before =
+        before.unwrap_or_else(|| DeviceTwinStatus { observed_generation: -1, ..DeviceTwinStatus::default() });
+    let unsaved = context.unsaved.get(twin);
+    if let Some(status) = &unsaved {
+        before.hub.clone_from(&status.hub);
+        before.applied.clone_from(&status.applied);
+    }
     let requested = requested(twin);
     let handled = requested.is_none() || requested == before.last_handled_reconcile_at;
     let freshness = if handled { freshness } else { Freshness::Read };
@@ -88,13 +96,16 @@ pub(super) async fn gather(twin: &DeviceTwin, context: &Context, freshness: Fres
         (Ok(_), Some(Entry::Broken(verdict))) => Found::Unusable(verdict.clone()),
         (Ok(wanted), Some(Entry::Usable(hub))) => look(context, hub, wanted, freshness).await,
     };
+    // Without a hub at hand it is the one that status is about: a ledger does not go out of date by that.
+    let host = hub.as_ref().map(|hub| hub.host.clone()).or_else(|| Some(before.hub.as_ref()?.host.clone()));
     Inputs {
         generation: twin.metadata.generation.unwrap_or_default(),
         before,
         resource_version,
+        unsaved: unsaved.is_some(),
         requested,
         at: TwinAt {
-            host: hub.as_ref().map(|hub| hub.host.clone()).unwrap_or_default(),
+            host: host.unwrap_or_default(),
             device_id: twin.spec.device_id.clone().unwrap_or_else(|| twin.name_any()),
             module_id: twin.spec.module_id.clone(),
         },

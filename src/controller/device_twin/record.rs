@@ -42,7 +42,7 @@ pub(super) enum Again {
 pub(super) fn record(inputs: &Inputs, plan: Option<&Plan>, outcome: &Outcome, now: Timestamp) -> Record {
     let mut record = Record {
         status: None,
-        notes: plan.map(|plan| notes(plan, outcome)).unwrap_or_default(),
+        notes: plan.filter(|_| !observes(inputs)).map(|plan| notes(plan, outcome)).unwrap_or_default(),
         again: Again::Calm(None),
         status_interval: inputs.status_interval,
     };
@@ -71,14 +71,15 @@ pub(super) fn record(inputs: &Inputs, plan: Option<&Plan>, outcome: &Outcome, no
     }
     let twin = match outcome {
         Outcome::Written(twin) => {
-            status.last_write_time = Some(Time(now));
+            status.last_write_time = Some(whole_seconds(now));
             Some(twin)
         }
         Outcome::Nothing | Outcome::Moved | Outcome::Failed(_) => inputs.found.twin(),
     };
     let mut converged = unknown(&inputs.before, &ready);
     if let (Some(twin), Some(wanted), Some(plan)) = (twin, &inputs.wanted, plan) {
-        if ready.status == Status::True || ready.reason == Reason::Drifted {
+        let held = plan.actions.is_empty() || matches!(outcome, Outcome::Written(_));
+        if held && (ready.status == Status::True || ready.reason == Reason::Drifted) {
             let judged = judge(inputs, wanted, twin, now);
             status.pending = pointers(judged.pending.iter().map(|at| Section::Desired.absolute(at)));
             record.again = Again::Calm(judged.look_again);
@@ -99,6 +100,10 @@ pub(super) fn record(inputs: &Inputs, plan: Option<&Plan>, outcome: &Outcome, no
 /// The verdicts of conditions, without times and messages.
 pub(super) fn verdicts(conditions: &[Condition]) -> Vec<(&str, &str, &str)> {
     conditions.iter().map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str())).collect()
+}
+
+fn observes(inputs: &Inputs) -> bool {
+    inputs.wanted.as_ref().is_some_and(|wanted| wanted.observe)
 }
 
 /// A refusal that only another spec can mend.
@@ -151,7 +156,7 @@ fn ready(inputs: &Inputs, plan: Option<&Plan>, outcome: &Outcome) -> Verdict {
     if let Some(verdict) = blocked(&plan.blocked) {
         return verdict;
     }
-    if inputs.wanted.as_ref().is_some_and(|wanted| wanted.observe) {
+    if observes(inputs) {
         return yes(Reason::Observing, "spec.mode is Observe: status.plan shows what would be written");
     }
     match outcome {
@@ -201,11 +206,15 @@ fn listed(texts: &[String]) -> String {
 
 /// Convergence when nothing new is known of the device.
 fn unknown(before: &DeviceTwinStatus, ready: &Verdict) -> Verdict {
+    // Suspended, and the hub was last seen to hold this spec: what the device confirmed then still counts.
     if ready.reason == Reason::Suspended
+        && ready.status == Status::True
         && let Some(old) = conditions::find(&before.conditions, "Converged")
         && old.status == "True"
     {
-        return Verdict::new(Status::True, Reason::Confirmed, old.message.clone());
+        let nothing = old.reason == Reason::NothingDesired.as_str();
+        let reason = if nothing { Reason::NothingDesired } else { Reason::Confirmed };
+        return Verdict::new(Status::True, reason, old.message.clone());
     }
     Verdict::new(Status::Unknown, Reason::NotSynced, "this generation is not at the hub yet")
 }
@@ -289,16 +298,21 @@ fn show(status: &mut DeviceTwinStatus, inputs: &Inputs, wanted: &Wanted, twin: &
     };
     status.properties = Some(StatusProperties { reported: JsonObject(reported) });
     let time = twin.reported_metadata.get("$lastUpdated").and_then(|time| time.as_str()?.parse().ok());
-    status.reported_time = time.filter(|_| twin.reported_version > 1).map(Time);
+    status.reported_time = time.filter(|_| twin.reported_version > 1).map(whole_seconds);
     if let Some(state) = twin.connection_state {
         let state = match state {
             ConnectionState::Connected => "Connected",
             ConnectionState::Disconnected => "Disconnected",
         };
         if status.connection.as_ref().is_none_or(|connection| connection.state != state) {
-            status.connection = Some(Connection { state: state.to_owned(), observed_time: Time(now) });
+            status.connection = Some(Connection { state: state.to_owned(), observed_time: whole_seconds(now) });
         }
     }
+}
+
+/// Times in Kubernetes have whole seconds: one with more would differ from itself once stored.
+fn whole_seconds(time: Timestamp) -> Time {
+    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
 }
 
 /// The ledger, and what is held back.

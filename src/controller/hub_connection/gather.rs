@@ -61,7 +61,13 @@ async fn try_gather(context: &Context, connection: &HubConnection, key: &HubKey)
     if let Some(reference) = map_ref {
         versions.push(reader.version::<ConfigMap>("ConfigMap", &reference.name).await?);
     }
-    versions.push(format!("generation {}", connection.metadata.generation.unwrap_or_default()));
+    let metadata = &connection.metadata;
+    // The uid too: a connection made again under the same name is another one.
+    versions.push(format!(
+        "{} {}",
+        metadata.uid.as_deref().unwrap_or_default(),
+        metadata.generation.unwrap_or_default()
+    ));
     if let Some(Entry::Usable(hub)) = context.hubs.get(key)
         && hub.source == versions
     {
