@@ -137,6 +137,15 @@ impl Context {
         Verdict::new(Status::False, Reason::HubNotFound, text)
     }
 
+    /// Notes how a call about one twin or one query ended. What may be that object's own trouble, a slow answer or one
+    /// refusal, is left to it; the feed's next poll tells whether the whole hub is concerned.
+    pub fn note_one<T>(&self, hub: &Arc<hubs::Hub>, result: &Result<T, crate::hub::Error>) {
+        use crate::hub::Kind::{Forbidden, Throttled, Unreachable};
+        if !matches!(result, Err(error) if matches!(error.kind(), Forbidden | Throttled | Unreachable)) {
+            self.note(hub, result);
+        }
+    }
+
     /// Notes how a call to the hub ended; when that changes the hub's health, whoever waits for it is told.
     pub fn note<T>(&self, hub: &Arc<hubs::Hub>, result: &Result<T, crate::hub::Error>) {
         match hub.note(result) {

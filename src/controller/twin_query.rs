@@ -103,7 +103,7 @@ async fn gather(query: &TwinQuery, context: &Context, before: &TwinQueryStatus, 
     }
     context.query_runs.due(uid);
     let answer = ask(&hub, &query.spec.query, usize::try_from(query.spec.limit).unwrap_or(1)).await;
-    context.note(&hub, &answer);
+    context.note_one(&hub, &answer);
     match answer {
         Ok(rows) => {
             context.query_runs.succeed(uid, generation);

@@ -32,7 +32,7 @@ pub(super) async fn execute(context: &Context, inputs: &Inputs, plan: Option<&Pl
     let section = |patch: &Object| (!patch.is_empty()).then(|| patch.clone());
     let patch = TwinPatch { tags: section(&plan.patch.tags), desired: section(&plan.patch.desired) };
     let answer = hub.client.patch_twin(&wanted.id, &patch, IfMatch::Etag(&twin.etag)).await;
-    context.note(hub, &answer);
+    context.note_one(hub, &answer);
     match answer {
         Ok(twin) => Outcome::Written(hub.views.put(wanted.id.clone(), twin, Origin::Read)),
         Err(error) => {

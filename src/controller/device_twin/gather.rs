@@ -49,8 +49,10 @@ pub(super) enum Found {
     Suspended,
     /// The spec breaks rules: one line each.
     Invalid(Vec<String>),
-    /// The connection does not work, or the call failed.
+    /// The connection does not work.
     Unusable(Verdict),
+    /// The twin could not be read this time.
+    Failed(Verdict),
     /// The hub knows no such device or module.
     Gone,
     /// The twin, as a query showed it.
@@ -63,7 +65,7 @@ impl Found {
     pub(super) fn twin(&self) -> Option<&Arc<Twin>> {
         match self {
             Self::Row(twin) | Self::Read(twin) => Some(twin),
-            Self::Suspended | Self::Invalid(_) | Self::Unusable(_) | Self::Gone => None,
+            Self::Suspended | Self::Invalid(_) | Self::Unusable(_) | Self::Failed(_) | Self::Gone => None,
         }
     }
 }
@@ -134,7 +136,7 @@ async fn look(context: &Context, hub: &Arc<Hub>, wanted: &Wanted, freshness: Fre
         };
     }
     let answer = hub.client.get_twin(&wanted.id).await;
-    context.note(hub, &answer);
+    context.note_one(hub, &answer);
     match answer {
         Ok(twin) => Found::Read(hub.views.put(wanted.id.clone(), twin, Origin::Read)),
         Err(error) if matches!(error.kind(), Kind::DeviceNotFound | Kind::ModuleNotFound) => {
@@ -143,7 +145,7 @@ async fn look(context: &Context, hub: &Arc<Hub>, wanted: &Wanted, freshness: Fre
         }
         Err(error) => {
             let reason = connection_trouble(&error).unwrap_or(Reason::HubUnreachable);
-            Found::Unusable(Verdict::new(Status::False, reason, told(&error)))
+            Found::Failed(Verdict::new(Status::False, reason, told(&error)))
         }
     }
 }

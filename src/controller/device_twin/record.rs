@@ -50,7 +50,9 @@ pub(super) fn record(inputs: &Inputs, plan: Option<&Plan>, outcome: &Outcome, no
     let synced_before = inputs.before.observed_generation == inputs.generation
         && conditions::find(&inputs.before.conditions, "Ready").is_some_and(|ready| ready.status == "True");
     record.again = match (&inputs.found, outcome) {
-        (Found::Gone, _) | (_, Outcome::Moved | Outcome::Failed(_)) if !waits_for_edit(outcome) => Again::Backoff,
+        (Found::Gone | Found::Failed(_), _) | (_, Outcome::Moved | Outcome::Failed(_)) if !waits_for_edit(outcome) => {
+            Again::Backoff
+        }
         (Found::Unusable(_), _) => Again::Waiting,
         _ => Again::Calm(None),
     };
@@ -144,7 +146,7 @@ fn ready(inputs: &Inputs, plan: Option<&Plan>, outcome: &Outcome) -> Verdict {
             );
         }
         Found::Invalid(wrong) => return no(Reason::InvalidTwin, listed(wrong)),
-        Found::Unusable(verdict) => return verdict.clone(),
+        Found::Unusable(verdict) | Found::Failed(verdict) => return verdict.clone(),
         Found::Gone => {
             let at = &inputs.at;
             let module = at.module_id.as_ref().map(|module| format!(" module {module}")).unwrap_or_default();
