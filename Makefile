@@ -1,5 +1,5 @@
 # What to do with this repository; each target is a short script or one command. Needs Linux, Rust and Go.
-.PHONY: help demo up down test lint
+.PHONY: help demo up down test lint test-sdk
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -20,3 +20,7 @@ lint: ## Format and lints, with and without the default features
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features -- -D warnings
+
+test-sdk: ## Microsoft's own Python and Node packages against the local hub; needs Python, Node, and root or user namespaces
+	cargo build --locked
+	@tests/sdk/run

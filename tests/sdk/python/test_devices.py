@@ -81,7 +81,9 @@ def test_replacement_is_told_with_the_new_content(registry, identity, open_devic
     device.listen()
     registry.replace_twin(device.id, Twin(properties=TwinProperties(desired={"new": 2})))
     notice = device.desired.until(lambda notice: "new" in notice)
-    assert own(notice) == {"new": 2}
+    assert notice["new"] == 2
+    # What went away is either not named or null.
+    assert notice.get("old") is None
     assert notice["$version"] == device.client.get_twin()["desired"]["$version"]
 
 
@@ -118,6 +120,8 @@ def test_reconnect_keeps_the_subscription(registry, identity, open_device):
 
 def test_change_while_away_is_found_after_reconnect(registry, identity, open_device):
     device = open_device(identity)
+    # The package reads the twin by itself, but does not subscribe to the answer: that is left to the first call.
+    device.client.get_twin()
     device.listen()
     desired(registry, device.id, before=1)
     device.desired.until(lambda notice: "before" in notice)
