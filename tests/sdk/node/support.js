@@ -121,6 +121,13 @@ async function fault(what) {
   if (!answer.ok) throw new Error(`the admin port answered ${answer.status}`);
 }
 
+// How often a device was let in, by the log of the hub.
+async function connects(device) {
+  const events = await (await fetch(`${process.env.HUB_ADMIN_URL}/events`)).json();
+  const wanted = { subject: device, operation: 'device.connect', outcome: 200 };
+  return events.filter((event) => Object.entries(wanted).every(([key, value]) => event[key] === value)).length;
+}
+
 after(async () => {
   await Promise.allSettled([...clients].map((client) => client.close()));
   await Promise.allSettled(made.map((device) => registry.delete(device)));
@@ -128,4 +135,4 @@ after(async () => {
 
 const authority = () => fs.readFileSync(process.env.HUB_CA_FILE, 'utf8');
 
-module.exports = { Told, authority, body, client, desire, fault, identity, listen, name, opened, own, registry, remember, report };
+module.exports = { Told, authority, body, client, connects, desire, fault, identity, listen, name, opened, own, registry, remember, report };
