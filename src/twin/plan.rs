@@ -162,12 +162,6 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.actions.is_empty()
     }
-
-    /// Every place that would be written if nothing blocked, and none twice.
-    #[must_use]
-    pub fn places(&self) -> Vec<Place> {
-        self.actions.iter().map(|action| action.place.clone()).collect()
-    }
 }
 
 /// Makes the plan. Pure: the same inputs give the same plan.
