@@ -29,6 +29,7 @@ mod journal;
 pub mod knobs;
 pub mod machine;
 mod mqtt;
+mod operations;
 mod rest;
 mod serve;
 mod store;

@@ -15,9 +15,12 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
 
+use self::setting::Checked;
 use super::hub::Hub;
 use super::journal::Entry;
 use super::knobs::{Fault, Knobs};
+
+mod setting;
 
 /// The routes of the admin server.
 pub(super) fn router(hub: Arc<Hub>) -> Router {
@@ -47,7 +50,7 @@ async fn knobs(State(hub): State<Arc<Hub>>) -> Json<Knobs> {
     Json(hub.knobs().clone())
 }
 
-async fn set_knobs(State(hub): State<Arc<Hub>>, Json(new): Json<Knobs>) -> Json<Knobs> {
+async fn set_knobs(State(hub): State<Arc<Hub>>, Checked(new): Checked<Knobs>) -> Json<Knobs> {
     hub.knobs().clone_from(&new);
     Json(new)
 }
@@ -56,7 +59,7 @@ async fn faults(State(hub): State<Arc<Hub>>) -> Json<Vec<Fault>> {
     Json(hub.faults().waiting().to_vec())
 }
 
-async fn add_fault(State(hub): State<Arc<Hub>>, Json(fault): Json<Fault>) -> Json<Vec<Fault>> {
+async fn add_fault(State(hub): State<Arc<Hub>>, Checked(fault): Checked<Fault>) -> Json<Vec<Fault>> {
     let mut faults = hub.faults();
     faults.add(fault);
     Json(faults.waiting().to_vec())

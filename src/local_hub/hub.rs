@@ -17,6 +17,7 @@ use super::code::{self, Failure};
 use super::journal::{Call, Journal};
 use super::knobs::{Effect, Faults, Knobs, Struck};
 use super::machine::{Command, EntityId, Event, Fresh, Identity, Machine, Reply};
+use super::operations;
 use super::store::{self, Store};
 
 /// Most notices that wait for one slow device; beyond that its connection is dropped, for it has to read its twin anew.
@@ -150,7 +151,8 @@ impl Hub {
             }
             Event::DesiredChanged { id, notice, version } => {
                 let subscribed = state.machine.get(&id).is_some_and(|record| record.session.desired.is_some());
-                let Some(live) = state.live.get(&id).filter(|_| subscribed) else { return };
+                let told = subscribed && !self.knobs().lacks(operations::DEVICE_NOTIFY);
+                let Some(live) = state.live.get(&id).filter(|_| told) else { return };
                 let mut body = Value::Object(notice);
                 body["$version"] = json!(version);
                 if live.notices.try_send(Notice { body, version }).is_err() {

@@ -14,6 +14,7 @@ use super::super::code::Failure;
 use super::super::hub::{Hub, Notice};
 use super::super::journal::Call;
 use super::super::machine::Reply;
+use super::super::operations;
 use super::codec::{self, Decoder, Packet, Refused};
 use super::login::Login;
 use super::requests::{Device, Next};
@@ -100,6 +101,9 @@ async fn check(hub: &Arc<Hub>, connect: &Connect) -> Result<Admitted, (Refused, 
     let no = |why: &str| (Refused::NotAuthorized, why.to_owned());
     let user_name = connect.user_name().unwrap_or("");
     let login = Login::parse(connect.client_id(), user_name).ok_or_else(|| no("client id or user name"))?;
+    if hub.knobs().lacks(operations::DEVICE_CONNECT) {
+        return Err(no("switched off"));
+    }
     if !hub.names.contains(&login.host) {
         return Err(no("another host"));
     }

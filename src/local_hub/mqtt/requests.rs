@@ -12,6 +12,7 @@ use super::super::journal::Call;
 use super::super::knobs::Effect;
 use super::super::machine::stamp::wire_time;
 use super::super::machine::{Command, EntityId, Refusal, Reply, Session};
+use super::super::operations;
 use super::super::rest::arrays_of;
 use super::codec::{self, Malformed, Packet};
 use super::topic::{self, Target};
@@ -75,6 +76,10 @@ impl Device {
             _ => return Err(Malformed),
         }
         let target = topic::target(publish.topic_name(), &self.id).ok_or(Malformed)?;
+        // A topic that is switched off is one that the hub does not have.
+        if self.hub.knobs().lacks(target.operation()) {
+            return Err(Malformed);
+        }
         let (operation, rid) = match &target {
             Target::Dropped => {
                 self.record("device.message", 200, "");
@@ -144,15 +149,23 @@ impl Device {
     }
 
     async fn subscribe(&mut self, subscribe: &Subscribe, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        if self.hub.knobs().lacks(operations::DEVICE_SUBSCRIBE) {
+            return Err(Malformed);
+        }
         let mut session = self.session.clone();
         let mut granted = Vec::new();
         for entry in subscribe.entries() {
             // At most QoS 1 is granted.
             let qos = u8::from(entry.sub_opts().qos() != Qos::AtMostOnce);
-            *topic::subscription(entry.topic_filter(), &self.id, &mut session).ok_or(Malformed)? = Some(qos);
+            let filter = entry.topic_filter();
+            if topic::is_desired(filter) && self.hub.knobs().lacks(operations::DEVICE_NOTIFY) {
+                return Err(Malformed);
+            }
+            *topic::subscription(filter, &self.id, &mut session).ok_or(Malformed)? = Some(qos);
             granted.push(qos);
         }
         self.keep(session).await?;
+        self.record(operations::DEVICE_SUBSCRIBE, 200, "");
         out.extend(codec::suback(subscribe.packet_id(), &granted));
         Ok(())
     }

@@ -6,6 +6,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
+use super::super::knobs::Knobs;
 use super::super::testing::{SOON, Stage, device_token};
 
 /// A client that writes its packets by hand.
@@ -219,4 +220,45 @@ async fn modules_are_clients_too() {
     assert_eq!(module.message().await.0, "$iothub/twin/res/204/?$rid=1&$version=2");
     let twin = stage.call("GET", "/twins/d1/modules/m1", None).await.body;
     assert_eq!(twin["properties"]["reported"]["a"], 1);
+}
+
+#[tokio::test]
+async fn topics_that_are_switched_off_are_not_there() {
+    let stage = Stage::start().await;
+    let key = stage.device("d1").await;
+    let off = |name: &str| stage.hub.set_knobs(Knobs { disabled: vec![name.to_owned()], ..Knobs::default() });
+    let desired = "$iothub/twin/PATCH/properties/desired/#";
+    let cases = [
+        ("device.get", packet(0x30, &text("$iothub/twin/GET/?$rid=1"))),
+        (
+            "device.report",
+            packet(0x30, &[text("$iothub/twin/PATCH/properties/reported/?$rid=1"), b"{}".to_vec()].concat()),
+        ),
+        ("device.message", packet(0x30, &text("devices/d1/messages/events/"))),
+        ("device.subscribe", packet(0x82, &[vec![0, 9], text("$iothub/twin/res/#"), vec![0]].concat())),
+        ("device.notify", packet(0x82, &[vec![0, 9], text(desired), vec![0]].concat())),
+    ];
+    for (name, bytes) in cases {
+        off("unknown");
+        let (mut device, connack) = Raw::connect(&stage, "d1", &key, true).await;
+        assert_eq!(connack, [0x20, 0, 0], "{name}");
+        off(name);
+        device.write(&bytes).await;
+        assert_eq!(device.read().await, None, "{name}");
+    }
+    off("device.connect");
+    let (_, connack) = Raw::connect(&stage, "d1", &key, true).await;
+    assert_eq!(connack, [0x20, 0, 5]);
+    // A subscription of before is told nothing while notices are off.
+    off("unknown");
+    let (mut device, _) = Raw::connect(&stage, "d1", &key, true).await;
+    device.subscribe(desired, 0).await;
+    let patch = |value: u64| Some(json!({"properties": {"desired": {"a": value}}}));
+    off("device.notify");
+    stage.call("PATCH", "/twins/d1", patch(1)).await;
+    device.write(&[0xc0, 0]).await;
+    assert_eq!(device.read().await, Some((0xd0, vec![])));
+    off("unknown");
+    stage.call("PATCH", "/twins/d1", patch(2)).await;
+    assert_eq!(device.message().await.0, "$iothub/twin/PATCH/properties/desired/?$version=3");
 }

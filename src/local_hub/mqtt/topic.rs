@@ -1,6 +1,9 @@
 //! Topics: the hub is no broker, it knows a closed list of them.
 
 use super::super::machine::{EntityId, Session};
+use super::super::operations;
+
+const DESIRED: &str = "$iothub/twin/PATCH/properties/desired/#";
 
 /// What a client publishes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,22 @@ pub(super) enum Target<'t> {
     Dropped,
 }
 
+impl Target<'_> {
+    /// The operation that a message to it asks for.
+    pub(super) fn operation(&self) -> &'static str {
+        match self {
+            Self::Get { .. } => operations::DEVICE_GET,
+            Self::Report { .. } => operations::DEVICE_REPORT,
+            Self::Dropped => operations::DEVICE_MESSAGE,
+        }
+    }
+}
+
+/// Whether a topic filter is that of desired changes.
+pub(super) fn is_desired(filter: &str) -> bool {
+    filter == DESIRED
+}
+
 /// Reads a topic that a client publishes to; `None` for one that the hub does not have.
 pub(super) fn target<'t>(topic: &'t str, id: &EntityId) -> Option<Target<'t>> {
     if let Some(query) = topic.strip_prefix("$iothub/twin/GET/?") {
@@ -39,7 +58,7 @@ pub(super) fn target<'t>(topic: &'t str, id: &EntityId) -> Option<Target<'t>> {
 pub(super) fn subscription<'s>(filter: &str, id: &EntityId, session: &'s mut Session) -> Option<&'s mut Option<u8>> {
     match filter {
         "$iothub/twin/res/#" => Some(&mut session.responses),
-        "$iothub/twin/PATCH/properties/desired/#" => Some(&mut session.desired),
+        DESIRED => Some(&mut session.desired),
         "$iothub/methods/POST/#" => Some(&mut session.methods),
         _ => {
             let rest = filter.strip_prefix(&own_prefix(id))?;

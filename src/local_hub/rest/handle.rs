@@ -32,6 +32,8 @@ pub(super) async fn handle(
     head: request::Parts,
     body: Body,
 ) -> Response {
+    // What is switched off is a path like any other that the hub does not have.
+    let operation = if hub.knobs().lacks(operation.name()) { Operation::Unknown } else { operation };
     let id = params.and_then(entity);
     let subject = id.as_ref().map_or_else(|| head.uri.path().to_owned(), ToString::to_string);
     let mut who = String::from("-");
@@ -98,7 +100,7 @@ async fn work(
         arrays: version::arrays_of(api_version),
     };
     if operation == Operation::Query {
-        let ask = query::ask(&head.headers, &body, hub.knobs().page_size.unwrap_or(usize::MAX))?;
+        let ask = query::ask(&head.headers, &body, hub.knobs().page_size.unwrap_or(query::PAGE_SIZE))?;
         return Ok(hub.read(|machine| query::run(&ask, machine)).into());
     }
     if operation == Operation::BulkIdentities {

@@ -13,8 +13,8 @@ use super::answer::Answer;
 use super::body::object;
 use crate::query::{self, Groups, Query, Source};
 
-/// Most rows of a page, and the number where the client names none.
-const MAX_PAGE: usize = 100;
+/// Most rows of a page, unless the knob says otherwise, and the number where the client names none.
+pub(super) const PAGE_SIZE: usize = 100;
 const MAX_ITEM_COUNT: HeaderName = HeaderName::from_static("x-ms-max-item-count");
 const CONTINUATION: HeaderName = HeaderName::from_static("x-ms-continuation");
 const ITEM_TYPE: HeaderName = HeaderName::from_static("x-ms-item-type");
@@ -70,7 +70,6 @@ pub(super) fn ask(headers: &HeaderMap, body: &[u8], largest: usize) -> Result<As
         invalid(format!("The query is invalid. Please check the format of the query and try again. {error}"))
     })?;
     let header = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let largest = largest.clamp(1, MAX_PAGE);
     let asked = header(MAX_ITEM_COUNT).and_then(|count| count.trim().parse::<usize>().ok());
     let page = asked.filter(|count| *count > 0).map_or(largest, |count| count.min(largest));
     let fingerprint = URL_SAFE_NO_PAD.encode(&Sha256::digest(text)[..12]);

@@ -4,6 +4,8 @@ use serde_json::json;
 
 use super::super::testing::{Stage, policy_token};
 
+mod switches;
+
 #[tokio::test]
 async fn the_tutorial_works() {
     let stage = Stage::start().await;

@@ -1,0 +1,45 @@
+//! The names of all that can be asked of the hub, as they stand in counters, in the log, in faults and in `disabled`.
+
+/// Every name: first what back ends ask, then what devices do, then what the hub does by itself.
+pub const ALL: [&str; 19] = [
+    "identity.get",
+    "identity.put",
+    "identity.delete",
+    "identity.list",
+    "identity.bulk",
+    "twin.get",
+    "twin.patch",
+    "twin.replace",
+    "query",
+    "statistics",
+    "jobs",
+    "unknown",
+    DEVICE_CONNECT,
+    DEVICE_GET,
+    DEVICE_REPORT,
+    DEVICE_MESSAGE,
+    DEVICE_SUBSCRIBE,
+    DEVICE_DISCONNECT,
+    DEVICE_NOTIFY,
+];
+
+/// A device connects.
+pub const DEVICE_CONNECT: &str = "device.connect";
+/// A device reads its twin.
+pub const DEVICE_GET: &str = "device.get";
+/// A device reports.
+pub const DEVICE_REPORT: &str = "device.report";
+/// A device sends telemetry.
+pub const DEVICE_MESSAGE: &str = "device.message";
+/// A device subscribes.
+pub const DEVICE_SUBSCRIBE: &str = "device.subscribe";
+/// A device went.
+pub const DEVICE_DISCONNECT: &str = "device.disconnect";
+/// The hub tells a device of a change.
+pub const DEVICE_NOTIFY: &str = "device.notify";
+
+/// Whether there is an operation of this name.
+#[must_use]
+pub fn known(name: &str) -> bool {
+    ALL.contains(&name)
+}
