@@ -8,10 +8,11 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::conditions::{Reason, Status, Verdict};
+use crate::api::conditions::{Patience, Reason, Status, Verdict};
 use crate::api::{DeviceTwin, HubConnection, TwinQuery};
 
 pub mod backoff;
+mod clock;
 pub mod device_twin;
 mod events;
 pub mod feed;
@@ -22,6 +23,7 @@ mod status;
 mod streams;
 pub mod twin_query;
 
+pub use clock::{Clock, Pace};
 pub use streams::{Stopped, run};
 
 /// What every controller works with.
@@ -68,6 +70,17 @@ pub struct Settings {
     pub hub_timeout: std::time::Duration,
     /// How often a Secret in use is looked at again.
     pub secret_interval: std::time::Duration,
+    /// What the time is.
+    pub clock: Clock,
+    /// How long is waited for what.
+    pub pace: Pace,
+}
+
+impl Settings {
+    /// How long a missing or refused credential counts as on its way, to what uses a connection.
+    fn patience(&self) -> Patience {
+        Patience::For(self.pace.stalled_after)
+    }
 }
 
 /// Asks for reconciles. Never blocks, never fails: a controller that is gone needs none.

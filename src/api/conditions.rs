@@ -1,5 +1,7 @@
 //! Condition types and reasons, defined once.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -40,6 +42,8 @@ pub enum Reason {
     TooLarge,
     /// A foreign value is in the way.
     Conflict,
+    /// Somebody keeps undoing our corrections of a leaf.
+    Contested,
     /// Somebody else changed a leaf, and `driftPolicy: Report` leaves it.
     Drifted,
     /// The operator does not allow this host, or the connection string names another.
@@ -69,6 +73,41 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 31] = [
+        Self::Synced,
+        Self::Observing,
+        Self::Fresh,
+        Self::Connected,
+        Self::Pending,
+        Self::Throttled,
+        Self::QuotaExceeded,
+        Self::HubUnreachable,
+        Self::HubNotFound,
+        Self::SecretMissing,
+        Self::SecretInvalid,
+        Self::Unauthorized,
+        Self::TlsFailed,
+        Self::DeviceNotFound,
+        Self::InvalidTwin,
+        Self::TooLarge,
+        Self::Conflict,
+        Self::Contested,
+        Self::Drifted,
+        Self::HostRefused,
+        Self::WrongTier,
+        Self::QueryRejected,
+        Self::Stale,
+        Self::Suspended,
+        Self::Confirmed,
+        Self::NothingDesired,
+        Self::NotSynced,
+        Self::WaitingForDevice,
+        Self::DeviceOffline,
+        Self::DeviceRefused,
+        Self::AckTimeout,
+    ];
+
     /// The word in conditions, Events and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -90,6 +129,7 @@ impl Reason {
             Self::InvalidTwin => "InvalidTwin",
             Self::TooLarge => "TooLarge",
             Self::Conflict => "Conflict",
+            Self::Contested => "Contested",
             Self::Drifted => "Drifted",
             Self::HostRefused => "HostRefused",
             Self::WrongTier => "WrongTier",
@@ -125,6 +165,7 @@ impl Reason {
             Self::InvalidTwin
             | Self::TooLarge
             | Self::Conflict
+            | Self::Contested
             | Self::Drifted
             | Self::HostRefused
             | Self::WrongTier
@@ -155,8 +196,8 @@ pub enum Beside {
     Stalled,
 }
 
-/// How long a missing or refused credential counts as on its way, in seconds.
-pub const STALLED_AFTER_SECONDS: i64 = 120;
+/// How long a missing or refused credential counts as on its way, unless the operator's settings say otherwise.
+pub const STALLED_AFTER: Duration = Duration::from_secs(120);
 
 /// A condition's three values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,8 +249,8 @@ pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Conditio
 /// Whether a missing or refused credential is first given time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// Two minutes: what uses a connection cannot know whether somebody is at it.
-    TwoMinutes,
+    /// So long: what uses a connection cannot know whether somebody is at it.
+    For(Duration),
     /// None: the connection itself is where to look.
     None,
 }
@@ -240,8 +281,10 @@ pub fn build(
     built.extend(further.iter().map(|(type_, verdict)| condition(type_, verdict)));
     if ready.status != Status::True {
         let since = built[0].last_transition_time.0;
-        let waited = now.as_second() - since.as_second() >= STALLED_AFTER_SECONDS;
-        let overdue = waited || patience == Patience::None;
+        let overdue = match patience {
+            Patience::None => true,
+            Patience::For(time) => since.checked_add(time).is_ok_and(|end| now >= end),
+        };
         let beside = match ready.reason.beside() {
             Beside::Nothing => None,
             Beside::Reconciling => Some("Reconciling"),
@@ -268,9 +311,10 @@ mod tests {
     fn a_missing_secret_is_on_its_way_for_two_minutes() {
         let start = Timestamp::from_second(1_000).unwrap();
         let missing = Verdict::new(Status::False, Reason::SecretMissing, "no Secret");
-        let first = build(&[], 1, &missing, &[], Patience::TwoMinutes, start);
+        let first = build(&[], 1, &missing, &[], Patience::For(STALLED_AFTER), start);
         assert_eq!(types(&first), ["Ready", "Reconciling"]);
-        let later = build(&first, 1, &missing, &[], Patience::TwoMinutes, Timestamp::from_second(1_120).unwrap());
+        let later =
+            build(&first, 1, &missing, &[], Patience::For(STALLED_AFTER), Timestamp::from_second(1_120).unwrap());
         assert_eq!(types(&later), ["Ready", "Stalled"]);
         assert_eq!(later[0].last_transition_time.0, start);
     }
@@ -288,6 +332,6 @@ mod tests {
     fn nothing_stands_beside_ready() {
         let now = Timestamp::from_second(1_000).unwrap();
         let ready = Verdict::new(Status::True, Reason::Synced, "");
-        assert_eq!(types(&build(&[], 1, &ready, &[], Patience::TwoMinutes, now)), ["Ready"]);
+        assert_eq!(types(&build(&[], 1, &ready, &[], Patience::For(STALLED_AFTER), now)), ["Ready"]);
     }
 }

@@ -77,6 +77,12 @@ pub struct DeviceTwinSpec {
     /// What to do when somebody else changes a leaf of ours. Default: the connection's, else Correct.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift_policy: Option<DriftPolicy>,
+    /// What deleting this object does at the hub.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+    /// What to do when the hub does not know the device or module.
+    #[serde(default)]
+    pub identity: Identity,
     /// When the device counts as having followed.
     #[serde(default)]
     pub convergence: Convergence,
@@ -131,6 +137,36 @@ pub enum DriftPolicy {
     Report,
 }
 
+/// What deleting an object does at the hub.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// Nothing: the twin stays as it is.
+    #[default]
+    Retain,
+    /// The leaves that the object owns are removed first.
+    RemoveKeys,
+}
+
+/// What to do when the hub does not know the device or module.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// Whether it has to be there.
+    #[serde(default)]
+    pub policy: IdentityPolicy,
+}
+
+/// Whether a device or module has to be there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum IdentityPolicy {
+    /// It has to be registered by somebody else; it is waited for.
+    #[default]
+    Require,
+    /// It is created with keys that the hub makes, unless this object saw it before: what was removed on purpose stays
+    /// removed.
+    CreateIfMissing,
+}
+
 /// When the device counts as having followed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -144,11 +180,24 @@ pub struct Convergence {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 1024), regex(pattern = "^(/([^~/]|~[01])*)+$")))]
     pub ignore: Vec<String>,
+    /// Whether Ready waits for the device.
+    #[serde(default)]
+    pub gate: Gate,
+}
+
+/// Whether Ready waits for the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Gate {
+    /// Ready says what the hub holds.
+    #[default]
+    None,
+    /// Ready also waits until Converged is True.
+    Ready,
 }
 
 impl Default for Convergence {
     fn default() -> Self {
-        Self { timeout: convergence_timeout(), ignore: Vec::new() }
+        Self { timeout: convergence_timeout(), ignore: Vec::new(), gate: Gate::None }
     }
 }
 

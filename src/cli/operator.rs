@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::controller::Settings;
 use crate::controller::hub_connection::AllowedHosts;
+use crate::controller::{Clock, Pace, Settings};
 use crate::operator::{self, Config};
 
 /// Arguments of `hubtwin operator`.
@@ -69,6 +69,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             namespace: args.namespace,
             hub_timeout: std::time::Duration::from_secs(10),
             secret_interval: std::time::Duration::from_secs(60),
+            clock: Clock::default(),
+            pace: Pace::default(),
         },
         listener,
         listening: Box::new(move |address| {

@@ -4,26 +4,33 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-const FIRST: Duration = Duration::from_secs(1);
-const CAP: Duration = Duration::from_secs(300);
-
 /// The delays of objects that failed, by uid.
-#[derive(Debug, Default)]
-pub struct Backoff(Mutex<HashMap<String, u32>>);
+#[derive(Debug)]
+pub struct Backoff {
+    first: Duration,
+    most: Duration,
+    failures: Mutex<HashMap<String, u32>>,
+}
 
 impl Backoff {
-    /// The next delay of an object: twice the last one, up to five minutes, give or take a fifth.
+    /// No object failed yet.
+    #[must_use]
+    pub fn new(first: Duration, most: Duration) -> Self {
+        Self { first, most, failures: Mutex::default() }
+    }
+
+    /// The next delay of an object: twice the last one, up to the longest, give or take a fifth.
     pub fn next(&self, uid: &str) -> Duration {
-        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(uid.to_owned()).or_insert(0);
-        let delay = FIRST.saturating_mul(1 << (*count).min(16)).min(CAP);
+        let delay = self.first.saturating_mul(1 << (*count).min(16)).min(self.most);
         *count += 1;
         jittered(delay)
     }
 
     /// Forgets the failures of an object.
     pub fn forget(&self, uid: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 }
 
@@ -39,11 +46,12 @@ mod tests {
 
     #[test]
     fn grows_to_the_cap_and_is_forgotten() {
-        let backoff = Backoff::default();
+        let (first, most) = (Duration::from_secs(1), Duration::from_secs(300));
+        let backoff = Backoff::new(first, most);
         let delays: Vec<Duration> = (0..12).map(|_| backoff.next("a")).collect();
-        assert!(delays[0] <= FIRST.mul_f64(1.2) && delays[3] > delays[0].mul_f64(3.0));
-        assert!(delays[11] >= CAP.mul_f64(0.8) && delays[11] <= CAP.mul_f64(1.2));
+        assert!(delays[0] <= first.mul_f64(1.2) && delays[3] > delays[0].mul_f64(3.0));
+        assert!(delays[11] >= most.mul_f64(0.8) && delays[11] <= most.mul_f64(1.2));
         backoff.forget("a");
-        assert!(backoff.next("a") <= FIRST.mul_f64(1.2));
+        assert!(backoff.next("a") <= first.mul_f64(1.2));
     }
 }

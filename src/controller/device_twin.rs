@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
 
@@ -22,10 +21,6 @@ use record::{Again, Record};
 
 /// How often a plan is made anew in one reconcile because the hub said 412.
 const ATTEMPTS: usize = 5;
-/// How soon an object that is in order is looked at again, in case something was missed.
-const CALM: Duration = Duration::from_secs(3600);
-/// How soon an object whose connection does not work is looked at again; it is told when the connection recovers.
-const WAITING: Duration = Duration::from_secs(60);
 
 /// One reconcile of a DeviceTwin.
 pub async fn reconcile(twin: Arc<DeviceTwin>, context: Arc<Context>) -> Result<Action, status::WriteError> {
@@ -34,7 +29,8 @@ pub async fn reconcile(twin: Arc<DeviceTwin>, context: Arc<Context>) -> Result<A
         return Ok(Action::await_change());
     }
     let (inputs, plan, outcome) = settle(&twin, &context).await;
-    let record = record::record(&inputs, plan.as_ref(), &outcome, Timestamp::now());
+    let record =
+        record::record(&inputs, plan.as_ref(), &outcome, context.settings.patience(), context.settings.clock.now());
     if let (Outcome::Written(_), Some(status)) = (&outcome, &record.status) {
         context.unsaved.keep(&twin, status);
     }
@@ -87,13 +83,14 @@ async fn tell(
         }
         context.unsaved.forget(&uid);
     }
+    let pace = &context.settings.pace;
     let delay = match again {
         Again::Backoff => return Ok(Action::requeue(context.backoff.next(&uid))),
-        Again::Waiting => WAITING,
-        Again::Calm(None) => CALM,
+        Again::Waiting => pace.waiting,
+        Again::Calm(None) => pace.calm,
         Again::Calm(Some(at)) => {
-            let left = at.duration_since(Timestamp::now());
-            Duration::try_from(left).unwrap_or_default().saturating_add(Duration::from_secs(1)).min(CALM)
+            let left = at.duration_since(context.settings.clock.now());
+            Duration::try_from(left).unwrap_or_default().saturating_add(Duration::from_secs(1)).min(pace.calm)
         }
     };
     context.backoff.forget(&uid);

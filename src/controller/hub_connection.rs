@@ -22,9 +22,6 @@ mod gather;
 
 pub use allowed::AllowedHosts;
 
-/// How soon a connection that does not work is looked at again.
-const BROKEN_INTERVAL: Duration = Duration::from_secs(5);
-
 /// One reconcile of a HubConnection.
 pub async fn reconcile(connection: Arc<HubConnection>, context: Arc<Context>) -> Result<Action, status::WriteError> {
     context.metrics.reconciles.get_or_create(&vec![("kind", "HubConnection")]).inc();
@@ -45,13 +42,15 @@ pub async fn reconcile(connection: Arc<HubConnection>, context: Arc<Context>) ->
     if verdict.reason == Reason::Pending {
         // The feed's first answer comes in a moment, and brings us here again; until then the status that the object
         // began with tells the truth.
-        return Ok(Action::requeue(BROKEN_INTERVAL));
+        return Ok(Action::requeue(context.settings.pace.broken));
     }
-    let interval = if verdict.status == Status::True { context.settings.secret_interval } else { BROKEN_INTERVAL };
+    let interval =
+        if verdict.status == Status::True { context.settings.secret_interval } else { context.settings.pace.broken };
 
     let (before, resource_version) = context.written_hubs.newest(&*connection, connection.status.as_ref());
     let before = before.unwrap_or_default();
-    let status = record(&before, connection.metadata.generation.unwrap_or_default(), &verdict, secret_version);
+    let (generation, now) = (connection.metadata.generation.unwrap_or_default(), context.settings.clock.now());
+    let status = record(&before, generation, &verdict, secret_version, now);
     if status != before {
         tracing::info!(namespace = key.namespace, name = key.name, reason = verdict.reason.as_str(), "HubConnection");
         let write = status::write(&context, &context.written_hubs, &*connection, &resource_version, &status).await?;
@@ -143,10 +142,11 @@ fn record(
     generation: i64,
     verdict: &Verdict,
     secret_version: Option<String>,
+    now: Timestamp,
 ) -> HubConnectionStatus {
     HubConnectionStatus {
         observed_generation: generation,
-        conditions: conditions::build(&before.conditions, generation, verdict, &[], Patience::None, Timestamp::now()),
+        conditions: conditions::build(&before.conditions, generation, verdict, &[], Patience::None, now),
         credential: secret_version.map(|secret_resource_version| CredentialStatus { secret_resource_version }),
     }
 }

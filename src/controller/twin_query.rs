@@ -19,10 +19,6 @@ mod results;
 
 use results::{Results, Rows};
 
-/// How long a query that the hub rejects waits for an edit.
-const REJECTED: Duration = Duration::from_secs(3600);
-/// How soon a query whose connection does not work is looked at again; it is told when the connection recovers.
-const WAITING: Duration = Duration::from_secs(60);
 /// Results older than this many intervals are stale.
 const STALE_AFTER: u32 = 3;
 
@@ -59,14 +55,15 @@ pub async fn reconcile(query: Arc<TwinQuery>, context: Arc<Context>) -> Result<A
     let since = context.query_runs.since(&uid);
     let interval = query.spec.interval.get();
     let stale = since.elapsed() > interval * STALE_AFTER;
+    let pace = &context.settings.pace;
     let next = match &found {
         Found::NotYet(left) => return Ok(Action::requeue(*left)),
-        Found::Suspended => Duration::from_secs(3600),
-        Found::Rejected(_) => REJECTED,
-        Found::Unusable(_) => interval.min(WAITING),
+        Found::Suspended => pace.calm,
+        Found::Rejected(_) => pace.rejected,
+        Found::Unusable(_) => interval.min(pace.waiting),
         Found::Rows(_) => interval,
     };
-    let status = record(&query, &before, found, stale, Timestamp::now());
+    let status = record(&query, &before, found, stale, context.settings.patience(), context.settings.clock.now());
     if status != before {
         let write = status::write(&context, &context.written_queries, &*query, &resource_version, &status).await?;
         if write == status::Write::Conflict {
@@ -135,7 +132,14 @@ async fn ask(hub: &Hub, text: &str, limit: usize) -> Result<Rows, Error> {
     }
 }
 
-fn record(query: &TwinQuery, before: &TwinQueryStatus, found: Found, stale: bool, now: Timestamp) -> TwinQueryStatus {
+fn record(
+    query: &TwinQuery,
+    before: &TwinQueryStatus,
+    found: Found,
+    stale: bool,
+    patience: Patience,
+    now: Timestamp,
+) -> TwinQueryStatus {
     let generation = query.metadata.generation.unwrap_or_default();
     let has_results = before.results.is_some();
     let mut status = before.clone();
@@ -169,7 +173,7 @@ fn record(query: &TwinQuery, before: &TwinQueryStatus, found: Found, stale: bool
         }
     };
     status.observed_generation = generation;
-    status.conditions = conditions::build(&before.conditions, generation, &ready, &[], Patience::TwoMinutes, now);
+    status.conditions = conditions::build(&before.conditions, generation, &ready, &[], patience, now);
     status
 }
 

@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use hubtwin::api::EventReason;
+use hubtwin::api::conditions::Reason;
+
 use super::support::{root, sources};
 
 /// What a module may use: modules of ours, and crates beside std. What is not named is forbidden.
@@ -125,21 +128,31 @@ fn every_module_is_in_the_map() {
 
 #[test]
 fn every_reason_is_documented_and_no_other() {
-    let source = std::fs::read_to_string(root().join("src/api/conditions.rs")).expect("conditions.rs is there");
-    let variants =
-        source.split_once("pub enum Reason {").expect("the list of reasons").1.split_once('}').expect("its end").0;
-    let reasons: BTreeSet<&str> = variants
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.starts_with("///"))
-        .filter_map(|line| line.strip_suffix(','))
-        .collect();
     let page = std::fs::read_to_string(root().join("docs/conditions.md")).expect("docs/conditions.md is there");
-    let documented: Vec<&str> =
-        page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |").map(|(reason, _)| reason)).collect();
-    let once: BTreeSet<&str> = documented.iter().copied().collect();
-    assert_eq!(once, reasons, "docs/conditions.md against src/api/conditions.rs");
-    assert_eq!(once.len(), documented.len(), "a reason stands twice in docs/conditions.md");
+    let (conditions, events) = page.split_once("\n## Events\n").expect("the page has a part on Events");
+    let documented = |part: &str| -> Vec<String> {
+        let reason = |line: &str| line.strip_prefix("| `")?.split_once("` |").map(|(reason, _)| reason.to_owned());
+        part.lines().filter_map(reason).collect()
+    };
+    assert_eq!(documented(conditions), Reason::ALL.map(Reason::as_str), "docs/conditions.md, against Reason::ALL");
+    assert_eq!(documented(events), EventReason::ALL.map(EventReason::as_str), "docs/conditions.md, Events");
+    for reason in EventReason::ALL {
+        let type_ = if reason.is_warning() { "Warning" } else { "Normal" };
+        let row = format!("| `{}` | {type_} |", reason.as_str());
+        assert!(events.contains(&row), "docs/conditions.md: {row}");
+    }
+}
+
+#[test]
+fn the_lists_of_reasons_are_whole() {
+    let listed = |file: &str, start: &str| -> Vec<String> {
+        let source = std::fs::read_to_string(root().join(file)).expect("the source is there");
+        let variants = source.split_once(start).expect("the list of reasons").1.split_once('}').expect("its end").0;
+        let variants = variants.lines().map(str::trim).filter(|line| !line.starts_with("///"));
+        variants.filter_map(|line| line.strip_suffix(',')).map(ToOwned::to_owned).collect()
+    };
+    assert_eq!(listed("src/api/conditions.rs", "pub enum Reason {"), Reason::ALL.map(Reason::as_str));
+    assert_eq!(listed("src/api/events.rs", "pub enum EventReason {"), EventReason::ALL.map(EventReason::as_str));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::plan::ledger;
 use super::validate::Wanted;
 use crate::api::conditions::{self, Patience, Reason, Status, Verdict};
 use crate::api::device_twin::{Applied, Connection, StatusProperties, TwinVersions};
-use crate::api::{DeviceTwinStatus, JsonObject, POINTER_BYTES, POINTERS, Pointers};
+use crate::api::{DeviceTwinStatus, EventReason, JsonObject, POINTER_BYTES, POINTERS, Pointers};
 use crate::hub::Kind;
 use crate::twin::converge::{self, Convergence};
 use crate::twin::document::{self, Leaves, Object, Section, from_leaves};
@@ -39,7 +39,13 @@ pub(super) enum Again {
     Calm(Option<Timestamp>),
 }
 
-pub(super) fn record(inputs: &Inputs, plan: Option<&Plan>, outcome: &Outcome, now: Timestamp) -> Record {
+pub(super) fn record(
+    inputs: &Inputs,
+    plan: Option<&Plan>,
+    outcome: &Outcome,
+    patience: Patience,
+    now: Timestamp,
+) -> Record {
     let mut record = Record {
         status: None,
         notes: plan.filter(|_| !observes(inputs)).map(|plan| notes(plan, outcome)).unwrap_or_default(),
@@ -94,7 +100,7 @@ pub(super) fn record(inputs: &Inputs, plan: Option<&Plan>, outcome: &Outcome, no
     }
     let further = [("Converged", converged)];
     status.conditions =
-        conditions::build(&inputs.before.conditions, inputs.generation, &ready, &further, Patience::TwoMinutes, now);
+        conditions::build(&inputs.before.conditions, inputs.generation, &ready, &further, patience, now);
     record.status = Some(status);
     record
 }
@@ -355,12 +361,12 @@ fn notes(plan: &Plan, outcome: &Outcome) -> Vec<Note> {
         plan.actions.iter().filter(|action| action.why == Why::Drift).map(|action| action.place.to_string()).collect();
     if matches!(outcome, Outcome::Written(_)) && !corrected.is_empty() {
         let text = format!("somebody else changed {}; set back", listed(&corrected));
-        notes.push(Note { reason: "DriftCorrected", text });
+        notes.push(Note { reason: EventReason::DriftCorrected, text });
     }
     let released: Vec<String> = plan.released.iter().map(ToString::to_string).collect();
     if !released.is_empty() {
         let text = format!("the hub keeps {}: no longer in the spec, but changed by somebody else", listed(&released));
-        notes.push(Note { reason: "Released", text });
+        notes.push(Note { reason: EventReason::Released, text });
     }
     notes
 }

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use std::ops::Deref;
 use std::time::Duration;
 
-use hubtwin::controller::Settings;
 use hubtwin::controller::hub_connection::AllowedHosts;
+use hubtwin::controller::{Clock, Pace, Settings};
 use hubtwin::hub::{self, ConnectionString, IfMatch, TwinId, TwinPatch};
 use hubtwin::local_hub::{self, LocalHub, Running};
 use hubtwin::operator::{self, Config};
@@ -218,6 +218,8 @@ async fn operator(
         namespace: Some(cluster.namespace.clone()),
         hub_timeout: Duration::from_secs(5),
         secret_interval: Duration::from_secs(2),
+        clock: Clock::default(),
+        pace: Pace::default(),
     };
     let client = cluster.client.clone();
     tokio::spawn(operator::run(Config { client, settings, listener, listening: Box::new(|_| {}), shutdown }))
