@@ -23,8 +23,10 @@ use self::tls::{Authority, TlsError};
 mod admin;
 pub mod auth;
 pub mod code;
+pub mod doubts;
 mod https;
 mod hub;
+mod index;
 mod journal;
 pub mod knobs;
 pub mod machine;
@@ -35,6 +37,7 @@ mod serve;
 mod store;
 #[cfg(test)]
 mod testing;
+pub mod throttle;
 mod tls;
 
 /// Most connections at a time to each of the two TLS ports.
@@ -229,7 +232,7 @@ impl Running {
 
     /// Changes the knobs that hold until they are changed again.
     pub fn set_knobs(&self, knobs: Knobs) {
-        *self.hub.knobs() = knobs;
+        self.hub.set_knobs(knobs);
     }
 
     /// Sets a fault that waits for its calls.

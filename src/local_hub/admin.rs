@@ -51,7 +51,7 @@ async fn knobs(State(hub): State<Arc<Hub>>) -> Json<Knobs> {
 }
 
 async fn set_knobs(State(hub): State<Arc<Hub>>, Checked(new): Checked<Knobs>) -> Json<Knobs> {
-    hub.knobs().clone_from(&new);
+    hub.set_knobs(new.clone());
     Json(new)
 }
 

@@ -48,6 +48,8 @@ impl From<&Refusal> for Code {
             Refusal::DeviceExists(_) => code("DeviceAlreadyExists", 409_001, 409),
             Refusal::ModuleExists(_) => code("ModuleAlreadyExistsOnDevice", 409_301, 409),
             Refusal::DeviceDisabled(_) => code("DeviceDisabled", 403_012, 403),
+            Refusal::SystemModule(_) => code("SystemModuleModifyUnauthorizedAccess", 401_100, 401),
+            Refusal::InvalidScope(_) => code("InvalidDeviceScope", 400_028, 400),
             Refusal::TooManyModules(_) => code("TooManyModulesOnDevice", 413_003, 413),
             Refusal::TwinEtagMismatch(_) | Refusal::IdentityEtagMismatch | Refusal::VersionMismatch { .. } => {
                 code("PreconditionFailed", 412_001, 412)

@@ -14,9 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::auth::{Names, Policy};
 use super::code::{self, Failure};
+use super::index::Index;
 use super::journal::{Call, Journal};
 use super::knobs::{Effect, Faults, Knobs, Struck};
-use super::machine::{Command, EntityId, Event, Fresh, Identity, Machine, Reply};
+use super::machine::{Command, EntityId, Event, Fresh, Identity, Machine, Moment, Outcome, Reply, Seen};
 use super::operations;
 use super::store::{self, Store};
 
@@ -56,6 +57,8 @@ pub struct Hub {
 
 struct State {
     machine: Machine,
+    /// What queries see, while it lags.
+    index: Option<Index>,
     live: HashMap<EntityId, Live>,
     connections: u64,
 }
@@ -65,7 +68,7 @@ impl Hub {
     #[must_use]
     pub fn new(machine: Machine, policies: Vec<Policy>, names: Names, store: Option<Store>) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State { machine, live: HashMap::new(), connections: 0 }),
+            state: Mutex::new(State { machine, index: None, live: HashMap::new(), connections: 0 }),
             journal: Mutex::default(),
             knobs: Mutex::default(),
             faults: Mutex::default(),
@@ -115,13 +118,31 @@ impl Hub {
     }
 
     fn apply_locked(&self, state: &mut State, fresh: &Fresh, command: Command) -> (Result<Reply, Failure>, Kept) {
-        let outcome = state.machine.apply(self.now(), fresh, command);
+        let (doubts, lag) = {
+            let knobs = self.knobs();
+            (knobs.doubts.clone(), knobs.connection_lag_ms)
+        };
+        let moment = Moment { now: self.now(), fresh, doubts: &doubts, connection_lag: milliseconds(lag) };
+        let outcome = state.machine.apply(&moment, command);
+        self.settle(state, outcome)
+    }
+
+    /// Stores what has to be stored and tells whoever has to be told.
+    fn settle(&self, state: &mut State, outcome: Outcome) -> (Result<Reply, Failure>, Kept) {
+        let Outcome { reply, events, touched, seen } = outcome;
         // Handed over under the lock, so that the store sees changes in their order.
-        let kept = self.keep(&state.machine, &outcome.touched);
-        for event in outcome.events {
+        let kept = self.keep(&state.machine, &touched);
+        if let Some(index) = &mut state.index {
+            let now = self.now();
+            for id in touched.into_iter().chain(seen) {
+                let record = state.machine.get(&id).cloned();
+                index.note(now, id, record);
+            }
+        }
+        for event in events {
             self.tell(state, event);
         }
-        (outcome.reply.map_err(Failure::from), kept)
+        (reply.map_err(Failure::from), kept)
     }
 
     fn keep(&self, machine: &Machine, touched: &[EntityId]) -> Kept {
@@ -208,9 +229,35 @@ impl Hub {
         self.state().machine.get(id).map(|record| record.identity.clone())
     }
 
-    /// Looks at the machine.
-    pub fn read<T>(&self, look: impl FnOnce(&Machine) -> T) -> T {
-        look(&self.state().machine)
+    /// Looks at what queries see: the machine, or the index that lags behind it.
+    pub fn rows<T>(&self, look: impl FnOnce(&Machine, Seen) -> T) -> T {
+        let (query_lag, connection_lag) = {
+            let knobs = self.knobs();
+            (knobs.query_lag_ms, knobs.connection_lag_ms)
+        };
+        let seen = Seen { now: self.now(), lag: milliseconds(connection_lag) };
+        let mut state = self.state();
+        let State { machine, index, .. } = &mut *state;
+        if query_lag == 0 {
+            *index = None;
+            return look(machine, seen);
+        }
+        let index = index.get_or_insert_with(|| Index::of(machine));
+        look(index.at(seen.now, milliseconds(query_lag)), seen)
+    }
+
+    /// Changes the settings that hold until they are changed again.
+    pub fn set_knobs(&self, knobs: Knobs) {
+        {
+            // An index that lags has to know what is written from now on.
+            let mut state = self.state();
+            let State { machine, index, .. } = &mut *state;
+            match knobs.query_lag_ms {
+                0 => *index = None,
+                _ => _ = index.get_or_insert_with(|| Index::of(machine)),
+            }
+        }
+        *self.knobs() = knobs;
     }
 
     /// Writes a call down.
@@ -268,6 +315,10 @@ impl Kept {
         };
         if kept { Ok(()) } else { Err(Failure::new(code::SERVER_ERROR, "the data folder cannot be written")) }
     }
+}
+
+fn milliseconds(count: u64) -> SignedDuration {
+    SignedDuration::from_millis(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 /// A random key, base64 of 32 bytes; `None` without randomness.

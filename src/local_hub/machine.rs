@@ -1,20 +1,25 @@
 //! The hub as a pure state machine: a command goes in, a reply and events come out. Time and randomness are handed in;
 //! there is no async, no socket and no file here. REST and MQTT are adapters around it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound::{Excluded, Unbounded};
 
 use serde_json::{Value, json};
 
+use super::doubts::DisabledTwin;
 use crate::twin::document::Object;
 
-pub use self::command::{Command, Desired, Event, Fresh, Outcome, Precondition, Reply, SectionsBody};
-pub use self::identity::{Authentication, Draft, Identity};
+pub use self::command::{Command, Desired, Event, Fresh, Moment, Outcome, Precondition, Reply, SectionsBody};
+pub use self::connection::Seen;
+pub use self::draft::Draft;
+pub use self::identity::{Authentication, Identity};
 pub use self::record::{Record, Session};
 pub use self::refusal::Refusal;
 
 mod command;
+mod connection;
+mod draft;
 mod identity;
 mod record;
 mod refusal;
@@ -24,6 +29,9 @@ mod twin;
 
 /// Most modules of one device.
 pub const MAX_MODULES: usize = 50;
+
+/// The modules of an edge device's runtime: they come and go with it.
+const SYSTEM_MODULES: [&str; 2] = ["$edgeAgent", "$edgeHub"];
 
 /// The name of a device, or of a module on it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +61,16 @@ impl EntityId {
         }
     }
 
+    /// Whether it belongs to the runtime of an edge device.
+    fn is_system(&self) -> bool {
+        self.module.as_deref().is_some_and(|module| SYSTEM_MODULES.contains(&module))
+    }
+
+    /// Refuses to make, change or delete what belongs to the runtime of an edge device.
+    fn must_be_ours(&self) -> Result<(), Refusal> {
+        if self.is_system() { Err(Refusal::SystemModule(self.to_string())) } else { Ok(()) }
+    }
+
     fn taken(&self) -> Refusal {
         match self.module {
             None => Refusal::DeviceExists(self.device.clone()),
@@ -71,7 +89,7 @@ impl fmt::Display for EntityId {
 }
 
 /// Every identity of the hub with its twin. Modules sort behind their device.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Machine {
     records: BTreeMap<EntityId, Record>,
 }
@@ -80,7 +98,7 @@ impl Machine {
     /// A hub that holds what was stored before. Nobody is connected yet.
     pub fn restore(records: impl IntoIterator<Item = (EntityId, Record)>) -> Self {
         let mut records: BTreeMap<_, _> = records.into_iter().collect();
-        records.values_mut().for_each(|record: &mut Record| record.connected = false);
+        records.values_mut().for_each(|record: &mut Record| record.connection.reset());
         Self { records }
     }
 
@@ -91,54 +109,91 @@ impl Machine {
     }
 
     /// The twin documents of all devices, or of all modules, in the order of their ids, after `after` where it is given.
-    pub fn twins(&self, modules: bool, after: Option<&EntityId>) -> impl Iterator<Item = (&EntityId, Value)> {
+    pub fn twins(
+        &self,
+        modules: bool,
+        after: Option<&EntityId>,
+        seen: Seen,
+    ) -> impl Iterator<Item = (&EntityId, Value)> {
         let from = after.map_or(Unbounded, Excluded);
         self.records
             .range::<EntityId, _>((from, Unbounded))
             .filter(move |(id, _)| id.module.is_some() == modules)
-            .map(|(id, record)| (id, record.twin_document(id)))
+            .map(move |(id, record)| (id, record.twin_document(id, seen)))
+    }
+
+    /// Every identity with its twin.
+    pub fn records(&self) -> impl Iterator<Item = (&EntityId, &Record)> {
+        self.records.iter()
+    }
+
+    /// Puts a record in place as it was at another time or place, or takes it away.
+    pub fn put(&mut self, id: EntityId, record: Option<Record>) {
+        match record {
+            Some(record) => self.records.insert(id, record),
+            None => self.records.remove(&id),
+        };
+    }
+
+    /// Goes back to an older state, as a hub that failed over: everybody is cut off, and everything may have changed.
+    pub fn fail_over(&mut self, older: Machine) -> Outcome {
+        let Self { mut records } = older;
+        records.values_mut().for_each(|record| record.connection.reset());
+        let touched: Vec<EntityId> =
+            self.records.keys().chain(records.keys()).cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        let events = self.records.keys().cloned().map(Event::Disconnect).collect();
+        self.records = records;
+        Outcome { reply: Ok(Reply::Nothing), events, touched, seen: Vec::new() }
     }
 
     /// Carries a command out. A refusal changes nothing.
-    pub fn apply(&mut self, now: jiff::Timestamp, fresh: &Fresh, command: Command) -> Outcome {
+    pub fn apply(&mut self, moment: &Moment<'_>, command: Command) -> Outcome {
         let mut outcome = Outcome::default();
+        let (now, seen) = (moment.now, moment.seen());
         let reply = match command {
-            Command::GetIdentity(id) => self.existing(&id).map(|record| Reply::Document(record.identity_document(&id))),
-            Command::ListDevices { top } => Ok(self.list(|id| id.module.is_none(), top)),
-            Command::ListModules { device } => self.list_modules(&device),
+            Command::GetIdentity(id) => {
+                self.existing(&id).map(|record| Reply::Document(record.identity_document(&id, seen)))
+            }
+            Command::ListDevices { top } => Ok(self.list(top, seen)),
+            Command::ListModules { device } => self.list_modules(&device, seen),
             Command::PutIdentity { id, draft, precondition } => {
-                self.put_identity(now, fresh, &id, draft, &precondition, &mut outcome)
+                self.put_identity(moment, &id, draft, &precondition, &mut outcome)
             }
             Command::DeleteIdentity { id, precondition } => self.delete(&id, &precondition, &mut outcome),
             Command::Statistics => Ok(self.statistics()),
             Command::ServiceStatistics => {
-                let connected = self.records.iter().filter(|(id, record)| id.module.is_none() && record.connected);
+                let devices = self.records.iter().filter(|(id, _)| id.module.is_none());
+                let connected = devices.filter(|(_, record)| record.connection.shown(seen));
                 Ok(Reply::Document(json!({"connectedDeviceCount": connected.count()})))
             }
-            Command::GetTwin(id) => self.existing(&id).map(|record| Reply::Document(record.twin_document(&id))),
+            Command::GetTwin(id) => {
+                self.served(moment, &id, false).map(|record| Reply::Document(record.twin_document(&id, seen)))
+            }
             Command::PatchTwin { id, body, precondition } => {
-                self.write_twin(&id, &precondition, &mut outcome, |record| record.twin.patch(now, body))
+                self.write_twin(moment, &id, &precondition, &mut outcome, |record| {
+                    record.twin.patch(now, body, moment.doubts)
+                })
             }
             Command::ReplaceTwin { id, body, precondition } => {
-                self.write_twin(&id, &precondition, &mut outcome, |record| record.twin.replace(now, body))
+                self.write_twin(moment, &id, &precondition, &mut outcome, |record| {
+                    record.twin.replace(now, body, moment.doubts)
+                })
             }
-            Command::SeedTwin { id, body } => self.write_twin(&id, &Precondition::Exists, &mut outcome, |record| {
-                record.twin.seed(now, body).map(|()| None)
-            }),
+            Command::Create { id, draft, body } => self.create(moment, &id, draft, body, &mut outcome),
             Command::DeviceGetTwin(id) => {
                 self.existing(&id).map(|record| Reply::Document(record.twin.device_document()))
             }
             Command::Report { id, patch, arrays, version } => self.existing_mut(&id).and_then(|record| {
-                let version = record.twin.report(now, &patch, arrays, version)?;
+                let version = record.twin.report(now, &patch, arrays, version, moment.doubts)?;
                 record.last_activity = Some(now);
                 outcome.touched.push(id);
                 Ok(Reply::Version(version))
             }),
-            Command::Connect { id, clean, model } => self.connect(now, id, clean, model, &mut outcome),
+            Command::Connect { id, clean, model } => self.connect(moment, id, clean, model, &mut outcome),
             Command::Disconnect(id) => self.existing_mut(&id).map(|record| {
-                record.connected = false;
-                record.connection_changed = Some(now);
+                record.connection.change(false, seen);
                 record.last_activity = Some(now);
+                outcome.seen.push(id);
                 Reply::Nothing
             }),
             Command::Subscribe { id, session } => self.existing_mut(&id).map(|record| {
@@ -151,6 +206,17 @@ impl Machine {
         };
         outcome.reply = reply;
         outcome
+    }
+
+    /// The twin for a back end, which may fare otherwise when the identity is disabled.
+    fn served(&self, moment: &Moment<'_>, id: &EntityId, write: bool) -> Result<&Record, Refusal> {
+        let record = self.existing(id)?;
+        let hidden = match moment.doubts.disabled_twin {
+            DisabledTwin::Served => false,
+            DisabledTwin::ReadOnly => write,
+            DisabledTwin::NotFound => true,
+        };
+        if hidden && !record.identity.enabled { Err(id.missing()) } else { Ok(record) }
     }
 
     fn existing(&self, id: &EntityId) -> Result<&Record, Refusal> {
@@ -173,15 +239,15 @@ impl Machine {
             .skip(1)
     }
 
-    fn list(&self, wanted: impl Fn(&EntityId) -> bool, top: usize) -> Reply {
-        let found = self.records.iter().filter(|(id, _)| wanted(id)).take(top);
-        Reply::Document(found.map(|(id, record)| record.identity_document(id)).collect())
+    fn list(&self, top: usize, seen: Seen) -> Reply {
+        let found = self.records.iter().filter(|(id, _)| id.module.is_none()).take(top);
+        Reply::Document(found.map(|(id, record)| record.identity_document(id, seen)).collect())
     }
 
-    fn list_modules(&self, device: &str) -> Result<Reply, Refusal> {
+    fn list_modules(&self, device: &str, seen: Seen) -> Result<Reply, Refusal> {
         self.existing(&EntityId::device(device))?;
         let modules = self.modules_of(device).filter_map(|id| Some((id, self.records.get(id)?)));
-        Ok(Reply::Document(modules.map(|(id, record)| record.identity_document(id)).collect()))
+        Ok(Reply::Document(modules.map(|(id, record)| record.identity_document(id, seen)).collect()))
     }
 
     fn statistics(&self) -> Reply {
@@ -195,39 +261,75 @@ impl Machine {
 
     fn put_identity(
         &mut self,
-        now: jiff::Timestamp,
-        fresh: &Fresh,
+        moment: &Moment<'_>,
         id: &EntityId,
         draft: Draft,
         precondition: &Precondition,
         outcome: &mut Outcome,
     ) -> Result<Reply, Refusal> {
-        if let Some(record) = self.records.get_mut(id) {
-            match precondition {
-                Precondition::None => return Err(id.taken()),
-                Precondition::Exists => {}
-                Precondition::Etag(etag) if *etag == record.identity.etag() => {}
-                Precondition::Etag(_) => return Err(Refusal::IdentityEtagMismatch),
-            }
-            record.identity.update(draft, fresh, now);
-            if !record.identity.enabled {
-                outcome.events.push(Event::Disconnect(id.clone()));
-            }
-        } else {
+        let Some(record) = self.records.get_mut(id) else {
             if *precondition != Precondition::None {
-                return Err(id.missing());
+                self.existing(id)?;
             }
-            if id.module.is_some() {
-                self.existing(&EntityId::device(&id.device))?;
-                if self.modules_of(&id.device).count() >= MAX_MODULES {
-                    return Err(Refusal::TooManyModules(id.device.clone()));
-                }
-            }
-            let identity = Identity::create(draft, fresh);
-            self.records.insert(id.clone(), Record::new(identity, id.module.is_none().then_some(now)));
+            return self.create(moment, id, draft, SectionsBody::default(), outcome);
+        };
+        match precondition {
+            Precondition::None => return Err(id.taken()),
+            Precondition::Exists => {}
+            Precondition::Etag(etag) if *etag == record.identity.etag() => {}
+            Precondition::Etag(_) => return Err(Refusal::IdentityEtagMismatch),
+        }
+        id.must_be_ours()?;
+        record.identity.update(draft, moment.fresh, moment.now);
+        if !record.identity.enabled {
+            // Its modules go with it.
+            let modules = self.modules_of(&id.device).filter(|_| id.module.is_none()).cloned();
+            outcome.events.extend([id.clone()].into_iter().chain(modules).map(Event::Disconnect));
         }
         outcome.touched.push(id.clone());
-        self.existing(id).map(|record| Reply::Document(record.identity_document(id)))
+        self.add_system_modules(moment, id, outcome);
+        self.existing(id).map(|record| Reply::Document(record.identity_document(id, moment.seen())))
+    }
+
+    fn create(
+        &mut self,
+        moment: &Moment<'_>,
+        id: &EntityId,
+        draft: Draft,
+        body: SectionsBody,
+        outcome: &mut Outcome,
+    ) -> Result<Reply, Refusal> {
+        if self.records.contains_key(id) {
+            return Err(id.taken());
+        }
+        if id.module.is_some() {
+            self.existing(&EntityId::device(&id.device))?;
+            id.must_be_ours()?;
+            let own = self.modules_of(&id.device).filter(|module| !module.is_system()).count();
+            if own >= MAX_MODULES {
+                return Err(Refusal::TooManyModules(id.device.clone()));
+            }
+        }
+        let identity = Identity::create(draft, moment.fresh);
+        let mut record = Record::new(identity, id.module.is_none().then_some(moment.now));
+        record.twin.seed(moment.now, body)?;
+        let document = record.identity_document(id, moment.seen());
+        self.records.insert(id.clone(), record);
+        outcome.touched.push(id.clone());
+        self.add_system_modules(moment, id, outcome);
+        Ok(Reply::Document(document))
+    }
+
+    /// An edge device has the two modules of its runtime from the start.
+    fn add_system_modules(&mut self, moment: &Moment<'_>, id: &EntityId, outcome: &mut Outcome) {
+        let edge = id.module.is_none() && self.records.get(id).is_some_and(|record| record.identity.edge);
+        for name in SYSTEM_MODULES.into_iter().filter(|_| edge) {
+            let module = EntityId::module(&id.device, name);
+            if !self.records.contains_key(&module) {
+                self.records.insert(module.clone(), Record::new(Identity::system(moment.fresh), None));
+                outcome.touched.push(module);
+            }
+        }
     }
 
     fn delete(&mut self, id: &EntityId, precondition: &Precondition, outcome: &mut Outcome) -> Result<Reply, Refusal> {
@@ -237,6 +339,7 @@ impl Machine {
         {
             return Err(Refusal::IdentityEtagMismatch);
         }
+        id.must_be_ours()?;
         let mut gone = vec![id.clone()];
         if id.module.is_none() {
             gone.extend(self.modules_of(&id.device).cloned());
@@ -251,11 +354,13 @@ impl Machine {
 
     fn write_twin(
         &mut self,
+        moment: &Moment<'_>,
         id: &EntityId,
         precondition: &Precondition,
         outcome: &mut Outcome,
         write: impl FnOnce(&mut Record) -> Result<Option<Object>, Refusal>,
     ) -> Result<Reply, Refusal> {
+        self.served(moment, id, true)?;
         let record = self.existing_mut(id)?;
         if let Precondition::Etag(etag) = precondition
             && *etag != record.twin.etag()
@@ -267,29 +372,31 @@ impl Machine {
             outcome.events.push(Event::DesiredChanged { id: id.clone(), notice, version });
         }
         outcome.touched.push(id.clone());
-        Ok(Reply::Document(record.twin_document(id)))
+        Ok(Reply::Document(record.twin_document(id, moment.seen())))
     }
 
     fn connect(
         &mut self,
-        now: jiff::Timestamp,
+        moment: &Moment<'_>,
         id: EntityId,
         clean: bool,
         model: Option<String>,
         outcome: &mut Outcome,
     ) -> Result<Reply, Refusal> {
+        // The modules of a disabled device stay away as well.
+        if !self.existing(&EntityId::device(&id.device))?.identity.enabled {
+            return Err(Refusal::DeviceDisabled(id.to_string()));
+        }
         let record = self.existing_mut(&id)?;
         if !record.identity.enabled {
             return Err(Refusal::DeviceDisabled(id.to_string()));
         }
-        record.connected = true;
-        record.connection_changed = Some(now);
-        record.last_activity = Some(now);
+        record.connection.change(true, moment.seen());
+        record.last_activity = Some(moment.now);
         let present = !clean && record.session != Session::default();
         // A clean session forgets, and a newly announced model is part of the twin: both are stored.
-        if (clean && record.session != Session::default()) || record.model_id != model {
-            outcome.touched.push(id);
-        }
+        let store = (clean && record.session != Session::default()) || record.model_id != model;
+        if store { &mut outcome.touched } else { &mut outcome.seen }.push(id);
         if clean {
             record.session = Session::default();
         }

@@ -1,7 +1,7 @@
 //! The names of all that can be asked of the hub, as they stand in counters, in the log, in faults and in `disabled`.
 
 /// Every name: first what back ends ask, then what devices do, then what the hub does by itself.
-pub const ALL: [&str; 19] = [
+pub const ALL: [&str; 20] = [
     "identity.get",
     "identity.put",
     "identity.delete",
@@ -14,6 +14,7 @@ pub const ALL: [&str; 19] = [
     "statistics",
     "jobs",
     "unknown",
+    DEVICE_WEBSOCKET,
     DEVICE_CONNECT,
     DEVICE_GET,
     DEVICE_REPORT,
@@ -23,6 +24,8 @@ pub const ALL: [&str; 19] = [
     DEVICE_NOTIFY,
 ];
 
+/// A device asks for a WebSocket.
+pub const DEVICE_WEBSOCKET: &str = "device.websocket";
 /// A device connects.
 pub const DEVICE_CONNECT: &str = "device.connect";
 /// A device reads its twin.

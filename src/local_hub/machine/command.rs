@@ -1,8 +1,10 @@
 //! What goes into the machine and what comes out of it.
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{Draft, EntityId, Refusal, Session};
+use super::super::doubts::Doubts;
+use super::{Draft, EntityId, Refusal, Seen, Session};
 use crate::twin::document::Object;
 use crate::twin::rules::Arrays;
 
@@ -61,11 +63,13 @@ pub enum Command {
         /// Which twin etag it must have.
         precondition: Precondition,
     },
-    /// Give a twin that was just made its first content. It is part of the creation: only the metadata shows it.
-    SeedTwin {
+    /// Create an identity and its twin with this content. The content is part of the creation: only the metadata shows it.
+    Create {
         /// Whose.
         id: EntityId,
-        /// The content.
+        /// What the caller asks for.
+        draft: Draft,
+        /// The first content of the twin.
         body: SectionsBody,
     },
     /// Read a twin as its device.
@@ -117,6 +121,8 @@ pub enum Precondition {
 pub struct SectionsBody {
     /// The tags, where given.
     pub tags: Option<Object>,
+    /// Whether `tags` are `null`.
+    pub tags_null: bool,
     /// The desired properties, where given.
     pub desired: Option<Desired>,
     /// Whether arrays are allowed.
@@ -130,6 +136,27 @@ pub enum Desired {
     Properties(Object),
     /// `null`: a patch that removes every property.
     Clear,
+}
+
+/// All that a command depends on beside itself and the state.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// The hub's time.
+    pub now: Timestamp,
+    /// Randomness for this one command.
+    pub fresh: &'a Fresh,
+    /// How what is in doubt is answered.
+    pub doubts: &'a Doubts,
+    /// How long it takes until a connection that came or went is shown.
+    pub connection_lag: SignedDuration,
+}
+
+impl Moment<'_> {
+    /// How connections are shown now.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        Seen { now: self.now, lag: self.connection_lag }
+    }
 }
 
 /// Randomness for one command.
@@ -186,10 +213,12 @@ pub struct Outcome {
     pub events: Vec<Event>,
     /// Whose record changed in a way that has to be stored.
     pub touched: Vec<EntityId>,
+    /// Whose record changed in a way that is seen, but not stored.
+    pub seen: Vec<EntityId>,
 }
 
 impl Default for Outcome {
     fn default() -> Self {
-        Self { reply: Ok(Reply::Nothing), events: Vec::new(), touched: Vec::new() }
+        Self { reply: Ok(Reply::Nothing), events: Vec::new(), touched: Vec::new(), seen: Vec::new() }
     }
 }

@@ -6,13 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{EntityId, Fresh, Refusal};
+use super::{Draft, EntityId, Fresh};
 use crate::twin::document::Object;
-
-/// Longest id of a device or module.
-const MAX_ID_CHARS: usize = 128;
-/// What an id may hold beside letters and digits.
-const ID_PUNCTUATION: &str = "-:.+%_#*?!(),=@;$'";
 
 /// How a device proves who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +34,8 @@ impl Authentication {
         }
     }
 
-    fn parse(name: &str) -> Option<Self> {
+    /// The way of this name, in any case.
+    pub(super) fn parse(name: &str) -> Option<Self> {
         [Self::Sas, Self::SelfSigned, Self::CertificateAuthority, Self::None]
             .into_iter()
             .find(|kind| kind.as_str().eq_ignore_ascii_case(name))
@@ -62,6 +58,10 @@ pub struct Identity {
     pub(super) status_reason: Option<String>,
     pub(super) status_updated: Option<Timestamp>,
     pub(super) edge: bool,
+    /// The scope of the parent of a device that is no edge device.
+    pub(super) device_scope: Option<String>,
+    /// The scopes of the parents of an edge device.
+    pub(super) parent_scopes: Vec<String>,
     managed_by: Option<String>,
 }
 
@@ -69,84 +69,6 @@ impl std::fmt::Debug for Identity {
     /// Without keys.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Identity").field("enabled", &self.enabled).finish_non_exhaustive()
-    }
-}
-
-/// What a caller asks an identity to be.
-#[derive(Clone, Default)]
-pub struct Draft {
-    enabled: Option<bool>,
-    status_reason: Option<String>,
-    authentication: Option<Authentication>,
-    keys: [Option<String>; 2],
-    thumbprints: [Option<String>; 2],
-    edge: Option<bool>,
-    managed_by: Option<String>,
-}
-
-impl std::fmt::Debug for Draft {
-    /// Without keys.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Draft").field("enabled", &self.enabled).finish_non_exhaustive()
-    }
-}
-
-impl Draft {
-    /// Reads an identity document that must be about `id`.
-    ///
-    /// # Errors
-    /// When the document names another id or holds a value that the registry does not take.
-    pub fn parse(id: &EntityId, body: &Object) -> Result<Self, Refusal> {
-        let text = |name: &str| body.get(name).and_then(Value::as_str);
-        for (name, expected) in [("deviceId", Some(&id.device)), ("moduleId", id.module.as_ref())] {
-            if let Some(expected) = expected {
-                if !valid_id(expected) {
-                    return Err(Refusal::Invalid(format!("{name} '{expected}' is not valid")));
-                }
-                if text(name).is_some_and(|given| given != expected) {
-                    return Err(Refusal::Invalid(format!("{name} in the body does not match the request")));
-                }
-            }
-        }
-        let enabled = match text("status") {
-            None => None,
-            Some(status) if status.eq_ignore_ascii_case("enabled") => Some(true),
-            Some(status) if status.eq_ignore_ascii_case("disabled") => Some(false),
-            Some(status) => return Err(Refusal::Invalid(format!("status '{status}' is not valid"))),
-        };
-        let mut draft = Self {
-            enabled,
-            status_reason: text("statusReason").map(str::to_owned),
-            edge: body.get("capabilities").and_then(|value| value.get("iotEdge")).and_then(Value::as_bool),
-            managed_by: text("managedBy").map(str::to_owned),
-            ..Self::default()
-        };
-        if let Some(authentication) = body.get("authentication").filter(|value| !value.is_null()) {
-            draft.authentication(authentication)?;
-        }
-        Ok(draft)
-    }
-
-    fn authentication(&mut self, value: &Value) -> Result<(), Refusal> {
-        let text = |group: &str, name: &str| {
-            let text = value.get(group)?.get(name)?.as_str()?;
-            (!text.is_empty()).then(|| text.to_owned())
-        };
-        self.keys = ["primaryKey", "secondaryKey"].map(|name| text("symmetricKey", name));
-        self.thumbprints = ["primaryThumbprint", "secondaryThumbprint"].map(|name| text("x509Thumbprint", name));
-        if self.keys.iter().flatten().any(|key| STANDARD.decode(key).is_err()) {
-            return Err(Refusal::Invalid("a symmetric key is not base64".to_owned()));
-        }
-        let named = value.get("type").and_then(Value::as_str);
-        self.authentication = match named {
-            Some(name) => Some(
-                Authentication::parse(name)
-                    .ok_or_else(|| Refusal::Invalid(format!("authentication type '{name}' is not valid")))?,
-            ),
-            None if self.thumbprints.iter().any(Option::is_some) => Some(Authentication::SelfSigned),
-            None => None,
-        };
-        Ok(())
     }
 }
 
@@ -163,10 +85,22 @@ impl Identity {
             status_reason: None,
             status_updated: None,
             edge: false,
+            device_scope: None,
+            parent_scopes: Vec::new(),
             managed_by: None,
         };
         identity.take(draft, fresh);
         identity
+    }
+
+    /// The identity of a module that belongs to the runtime of an edge device.
+    pub(super) fn system(fresh: &Fresh) -> Self {
+        let draft = Draft {
+            authentication: Some(Authentication::None),
+            managed_by: Some("iotEdge".to_owned()),
+            ..Draft::default()
+        };
+        Self::create(draft, fresh)
     }
 
     /// Changes what the draft names. Keys stay unless they are given.
@@ -179,10 +113,22 @@ impl Identity {
     }
 
     fn take(&mut self, draft: Draft, fresh: &Fresh) {
-        let Draft { enabled, status_reason, authentication, keys, thumbprints, edge, managed_by } = draft;
+        let Draft {
+            enabled,
+            status_reason,
+            authentication,
+            keys,
+            thumbprints,
+            edge,
+            device_scope,
+            parent_scopes,
+            managed_by,
+        } = draft;
         self.enabled = enabled.unwrap_or(self.enabled);
         self.status_reason = status_reason;
         self.edge = edge.unwrap_or(self.edge);
+        self.device_scope = device_scope.or(self.device_scope.take());
+        self.parent_scopes = parent_scopes.unwrap_or(std::mem::take(&mut self.parent_scopes));
         self.managed_by = managed_by.or(self.managed_by.take());
         self.authentication = authentication.unwrap_or(self.authentication);
         match self.authentication {
@@ -256,9 +202,4 @@ impl Identity {
     pub(super) fn generation(&self) -> &str {
         &self.generation
     }
-}
-
-fn valid_id(id: &str) -> bool {
-    (1..=MAX_ID_CHARS).contains(&id.len())
-        && id.chars().all(|c| c.is_ascii_alphanumeric() || ID_PUNCTUATION.contains(c))
 }

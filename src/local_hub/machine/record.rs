@@ -4,9 +4,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::connection::{Connection, Seen};
+use super::draft::SCOPE;
 use super::stamp::wire_time_or_never;
 use super::twin::Twin;
 use super::{EntityId, Identity};
+use crate::twin::document::Object;
 
 /// Everything that the hub keeps of one device or module.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,8 +19,7 @@ pub struct Record {
     /// The subscriptions that outlive its connections.
     pub session: Session,
     pub(super) twin: Twin,
-    pub(super) connected: bool,
-    pub(super) connection_changed: Option<Timestamp>,
+    pub(super) connection: Connection,
     pub(super) last_activity: Option<Timestamp>,
     pub(super) model_id: Option<String>,
 }
@@ -41,35 +43,28 @@ impl Record {
             identity,
             session: Session::default(),
             twin: Twin::new(created),
-            connected: false,
-            connection_changed: None,
+            connection: Connection::default(),
             last_activity: None,
             model_id: None,
         }
     }
 
-    fn connection_state(&self) -> &'static str {
-        if self.connected { "Connected" } else { "Disconnected" }
-    }
-
     /// The identity as the registry shows it.
-    pub(super) fn identity_document(&self, id: &EntityId) -> Value {
+    pub(super) fn identity_document(&self, id: &EntityId, seen: Seen) -> Value {
         let mut document = self.identity.document(id);
         let mut put = |name: &str, value: Value| document.insert(name.to_owned(), value);
-        put("connectionState", json!(self.connection_state()));
-        put("connectionStateUpdatedTime", json!(wire_time_or_never(self.connection_changed)));
+        put("connectionState", json!(self.connection.state(seen)));
+        put("connectionStateUpdatedTime", json!(wire_time_or_never(self.connection.changed())));
         put("lastActivityTime", json!(wire_time_or_never(self.last_activity)));
         put("cloudToDeviceMessageCount", json!(0));
-        if self.identity.edge {
-            put("deviceScope", json!(scope(id, &self.identity)));
-        }
+        self.put_scopes(id, &mut document);
         Value::Object(document)
     }
 
     /// The twin as back ends see it, in the order of members that the service has.
-    pub(super) fn twin_document(&self, id: &EntityId) -> Value {
+    pub(super) fn twin_document(&self, id: &EntityId, seen: Seen) -> Value {
         let identity = &self.identity;
-        let mut document = crate::twin::document::Object::new();
+        let mut document = Object::new();
         let mut put = |name: &str, value: Value| document.insert(name.to_owned(), value);
         put("deviceId", json!(id.device));
         if let Some(module) = &id.module {
@@ -82,7 +77,7 @@ impl Record {
             put("statusReason", json!(reason));
         }
         put("statusUpdateTime", json!(wire_time_or_never(identity.status_updated)));
-        put("connectionState", json!(self.connection_state()));
+        put("connectionState", json!(self.connection.state(seen)));
         put("lastActivityTime", json!(wire_time_or_never(self.last_activity)));
         put("cloudToDeviceMessageCount", json!(0));
         put("authenticationType", json!(identity.authentication.as_str()));
@@ -96,13 +91,26 @@ impl Record {
         if id.module.is_none() {
             put("capabilities", json!({"iotEdge": identity.edge}));
         }
-        if identity.edge {
-            put("deviceScope", json!(scope(id, identity)));
-        }
+        self.put_scopes(id, &mut document);
         Value::Object(document)
     }
-}
 
-fn scope(id: &EntityId, identity: &Identity) -> String {
-    format!("ms-azure-iot-edge://{}-{}", id.device, identity.generation())
+    /// An edge device is a scope of its own, below those of its parents; another device may be in the scope of its parent.
+    fn put_scopes(&self, id: &EntityId, document: &mut Object) {
+        if id.module.is_some() {
+            return;
+        }
+        let identity = &self.identity;
+        let own = identity.edge.then(|| format!("{SCOPE}{}-{}", id.device, identity.generation()));
+        if let Some(scope) = own.or_else(|| identity.device_scope.clone()) {
+            document.insert("deviceScope".to_owned(), json!(scope));
+        }
+        let parents: Vec<&String> = match &identity.device_scope {
+            Some(scope) if !identity.edge => vec![scope],
+            _ => identity.parent_scopes.iter().collect(),
+        };
+        if !parents.is_empty() {
+            document.insert("parentScopes".to_owned(), json!(parents));
+        }
+    }
 }

@@ -24,6 +24,12 @@ pub enum Refusal {
     /// The device has as many modules as it may have.
     #[error("Device '{0}' has the maximum number of modules.")]
     TooManyModules(String),
+    /// The module belongs to the runtime of an edge device.
+    #[error("Module '{0}' is a system module: it cannot be created, changed or deleted.")]
+    SystemModule(String),
+    /// The scope is none.
+    #[error("{0}")]
+    InvalidScope(String),
     /// The twin has another etag.
     #[error("ETag mismatch for device ID '{0}'")]
     TwinEtagMismatch(String),

@@ -2,15 +2,17 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::super::doubts::{Counter, Doubts, EmptyWrite, PutNotice, Sections};
 use super::*;
 use crate::twin::rules::Arrays;
 
 struct Stand {
     machine: Machine,
     seconds: i64,
+    doubts: Doubts,
 }
 
 fn object(value: Value) -> Object {
@@ -21,19 +23,24 @@ fn d1() -> EntityId {
     EntityId::device("d1")
 }
 
+fn seen() -> Seen {
+    Seen { now: Timestamp::UNIX_EPOCH, lag: SignedDuration::ZERO }
+}
+
 /// A body as an adapter hands it over.
 fn body(value: &Value, arrays: Arrays) -> SectionsBody {
     let desired = value.get("desired").map(|desired| match desired {
         Value::Null => Desired::Clear,
         properties => Desired::Properties(object(properties.clone())),
     });
-    SectionsBody { tags: value.get("tags").cloned().map(object), desired, arrays: Some(arrays) }
+    let tags = value.get("tags").filter(|tags| !tags.is_null()).cloned().map(object);
+    SectionsBody { tags, tags_null: value.get("tags") == Some(&Value::Null), desired, arrays: Some(arrays) }
 }
 
 impl Stand {
     /// A hub with one device, made at second 0.
     fn new() -> Self {
-        let mut stand = Self { machine: Machine::default(), seconds: 0 };
+        let mut stand = Self { machine: Machine::default(), seconds: 0, doubts: Doubts::default() };
         stand.create(&d1()).unwrap();
         stand
     }
@@ -46,7 +53,9 @@ impl Stand {
         };
         let now = Timestamp::from_second(self.seconds).unwrap();
         self.seconds += 1;
-        self.machine.apply(now, &fresh, command)
+        let doubts = self.doubts.clone();
+        self.machine
+            .apply(&Moment { now, fresh: &fresh, doubts: &doubts, connection_lag: SignedDuration::ZERO }, command)
     }
 
     fn create(&mut self, id: &EntityId) -> Result<Reply, Refusal> {
@@ -263,15 +272,137 @@ fn modules_live_and_die_with_their_device() {
     // A device whose name continues the other's is not among its modules.
     stand.create(&EntityId::device("d1-b")).unwrap();
     assert_eq!(stand.create(&EntityId::module("d2", "m1")), Err(Refusal::DeviceNotFound("d2".to_owned())));
-    let ids: Vec<_> = stand.machine.twins(true, None).map(|(id, _)| id.to_string()).collect();
+    let ids: Vec<_> = stand.machine.twins(true, None, seen()).map(|(id, _)| id.to_string()).collect();
     assert_eq!(ids, ["d1/m1"]);
     let Reply::Document(twin) = stand.apply(Command::GetTwin(module.clone())).reply.unwrap() else { panic!() };
     assert_eq!(twin["properties"]["desired"]["$metadata"]["$lastUpdated"], stamp::NEVER);
     assert_eq!(twin.get("capabilities"), None);
     let deleted = stand.apply(Command::DeleteIdentity { id: d1(), precondition: Precondition::Exists });
     assert_eq!(deleted.events, [Event::Disconnect(d1()), Event::Disconnect(module.clone())]);
-    assert_eq!(stand.machine.twins(false, None).count(), 1);
+    assert_eq!(stand.machine.twins(false, None, seen()).count(), 1);
     // A new identity has a new twin and another generation.
     stand.create(&d1()).unwrap();
     assert_eq!(stand.counters(), (1, 2, 1, 1));
+}
+
+#[test]
+fn what_is_in_doubt_can_be_answered_either_way() {
+    let with = |change: fn(&mut Doubts)| {
+        let mut stand = Stand::new();
+        stand.patch(json!({"tags": {"t": 1}, "desired": {"d": 1}}));
+        assert_eq!(stand.counters(), (2, 3, 2, 1));
+        change(&mut stand.doubts);
+        stand
+    };
+    let mut stand = with(|doubts| doubts.tags_patch = Counter::Rises);
+    assert_eq!(notice(&stand.patch(json!({"tags": {"t": 2}}))), None);
+    assert_eq!(stand.counters(), (3, 4, 3, 1));
+
+    let mut stand = with(|doubts| doubts.empty_desired = EmptyWrite::Counts);
+    assert_eq!(notice(&stand.patch(json!({"desired": {}}))), Some((json!({}), 3)));
+    assert_eq!(stand.counters(), (3, 4, 3, 1));
+
+    let mut stand = with(|doubts| doubts.empty_patch = EmptyWrite::Counts);
+    stand.patch(json!({}));
+    stand.patch(json!({"tags": {}}));
+    assert_eq!(stand.counters(), (4, 5, 2, 1));
+
+    let mut stand = with(|_| ());
+    stand.patch(json!({"tags": null}));
+    assert_eq!((stand.counters(), &stand.twin()["tags"]), ((2, 3, 2, 1), &json!({"t": 1})));
+    let mut stand = with(|doubts| doubts.tags_null = Sections::Clears);
+    stand.patch(json!({"tags": null}));
+    assert_eq!((stand.counters(), stand.twin().get("tags")), ((3, 4, 2, 1), None));
+
+    let mut stand = with(|doubts| doubts.put_omitted = Sections::Clears);
+    assert_eq!(notice(&stand.replace(json!({"tags": {"u": 1}}))), Some((json!({"d": null}), 3)));
+    assert_eq!((stand.desired(), &stand.twin()["tags"]), (json!({}), &json!({"u": 1})));
+
+    let mut stand = with(|doubts| doubts.put_notice = PutNotice::NewContent);
+    assert_eq!(notice(&stand.replace(json!({"desired": {"e": 1}}))), Some((json!({"e": 1}), 3)));
+
+    let mut stand = with(|doubts| doubts.reported_etag = Counter::Rises);
+    stand.report(json!({"r": 1}), None).unwrap();
+    assert_eq!(stand.counters(), (3, 4, 2, 2));
+}
+
+#[test]
+fn twins_of_disabled_identities_are_in_doubt() {
+    let cases = [
+        (DisabledTwin::Served, true, true),
+        (DisabledTwin::ReadOnly, true, false),
+        (DisabledTwin::NotFound, false, false),
+    ];
+    for (answer, reads, writes) in cases {
+        let mut stand = Stand::new();
+        stand.doubts.disabled_twin = answer;
+        stand.patch(json!({"tags": {"a": 1}})).reply.unwrap();
+        let off = Draft::parse(&d1(), &object(json!({"status": "disabled", "statusReason": "lost"}))).unwrap();
+        let put = Command::PutIdentity { id: d1(), draft: off, precondition: Precondition::Exists };
+        assert_eq!(stand.apply(put).events, [Event::Disconnect(d1())]);
+        assert_eq!(stand.apply(Command::GetTwin(d1())).reply.is_ok(), reads, "{answer:?}");
+        let patch = stand.patch(json!({"tags": {"a": 2}})).reply;
+        assert_eq!(patch.is_ok(), writes, "{answer:?}");
+        if !writes {
+            assert_eq!(patch, Err(Refusal::DeviceNotFound("d1".to_owned())));
+        }
+        let connect = Command::Connect { id: d1(), clean: false, model: None };
+        assert_eq!(stand.apply(connect).reply, Err(Refusal::DeviceDisabled("d1".to_owned())));
+    }
+}
+
+#[test]
+fn edge_devices_have_the_modules_of_their_runtime_and_scopes() {
+    let mut stand = Stand::new();
+    let put = |stand: &mut Stand, id: &EntityId, body: Value, precondition| {
+        let draft = Draft::parse(id, &object(body)).unwrap();
+        stand.apply(Command::PutIdentity { id: id.clone(), draft, precondition })
+    };
+    let edge = put(&mut stand, &d1(), json!({"capabilities": {"iotEdge": true}}), Precondition::Exists);
+    let Reply::Document(edge) = edge.reply.unwrap() else { panic!() };
+    let scope = edge["deviceScope"].as_str().unwrap().to_owned();
+    assert!(scope.starts_with("ms-azure-iot-edge://d1-"), "{scope}");
+    let ids: Vec<_> = stand
+        .machine
+        .twins(true, None, seen())
+        .map(|(id, twin)| (id.to_string(), twin["authenticationType"].clone()))
+        .collect();
+    assert_eq!(ids, [("d1/$edgeAgent".to_owned(), json!("none")), ("d1/$edgeHub".to_owned(), json!("none"))]);
+
+    let system = EntityId::module("d1", "$edgeAgent");
+    let refused = Err(Refusal::SystemModule("d1/$edgeAgent".to_owned()));
+    assert_eq!(put(&mut stand, &system, json!({}), Precondition::Exists).reply, refused);
+    assert_eq!(
+        stand.apply(Command::DeleteIdentity { id: system.clone(), precondition: Precondition::Exists }).reply,
+        refused
+    );
+    let body = body(&json!({"desired": {"a": 1}}), Arrays::Allowed);
+    stand.apply(Command::PatchTwin { id: system, body, precondition: Precondition::None }).reply.unwrap();
+    // They do not count as modules of one's own.
+    for index in 0..MAX_MODULES {
+        stand.create(&EntityId::module("d1", format!("m{index}"))).unwrap();
+    }
+    let more = stand.create(&EntityId::module("d1", "more"));
+    assert_eq!(more, Err(Refusal::TooManyModules("d1".to_owned())));
+
+    let child = EntityId::device("child");
+    put(&mut stand, &child, json!({"deviceScope": scope}), Precondition::None).reply.unwrap();
+    let Reply::Document(twin) = stand.apply(Command::GetTwin(child)).reply.unwrap() else { panic!() };
+    assert_eq!((&twin["deviceScope"], &twin["parentScopes"]), (&json!(scope), &json!([scope])));
+}
+
+#[test]
+fn a_hub_that_failed_over_goes_back() {
+    let mut stand = Stand::new();
+    stand.patch(json!({"desired": {"a": 1}}));
+    let older = stand.machine.clone();
+    let kept = stand.twin();
+    stand.patch(json!({"desired": {"a": 2}}));
+    stand.create(&EntityId::device("d2")).unwrap();
+    stand.apply(Command::Connect { id: d1(), clean: false, model: None }).reply.unwrap();
+    let outcome = stand.machine.fail_over(older);
+    assert_eq!(outcome.touched, [d1(), EntityId::device("d2")]);
+    assert_eq!(outcome.events, [Event::Disconnect(d1()), Event::Disconnect(EntityId::device("d2"))]);
+    assert_eq!(stand.twin(), kept);
+    assert_eq!(stand.machine.twins(false, None, seen()).count(), 1);
 }

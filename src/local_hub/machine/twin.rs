@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::super::doubts::{Counter, Doubts, EmptyWrite, PutNotice, Sections};
 use super::Refusal;
 use super::command::{Desired, SectionsBody};
 use super::section::{Properties, patched, replaced};
@@ -52,36 +53,63 @@ impl Twin {
     }
 
     /// Merges a patch. Answers what the device is told: the desired patch as it was sent. Absent and empty sections are
-    /// no write at all.
-    pub(super) fn patch(&mut self, now: Timestamp, body: SectionsBody) -> Result<Option<Object>, Refusal> {
-        let arrays = body.arrays.unwrap_or(Arrays::Allowed);
-        let tags = body.tags.filter(|tags| !tags.is_empty());
-        let tags = tags.map(|patch| patched(Section::Tags, &self.tags, &patch, arrays)).transpose()?;
-        let patch = body.desired.map(|desired| match desired {
+    /// no write at all, unless the doubts say otherwise.
+    pub(super) fn patch(
+        &mut self,
+        now: Timestamp,
+        body: SectionsBody,
+        doubts: &Doubts,
+    ) -> Result<Option<Object>, Refusal> {
+        let SectionsBody { tags, tags_null, desired, arrays } = body;
+        let arrays = arrays.unwrap_or(Arrays::Allowed);
+        let tags = tags.filter(|tags| !tags.is_empty());
+        let mut tags = tags.map(|patch| patched(Section::Tags, &self.tags, &patch, arrays)).transpose()?;
+        if tags_null && doubts.tags_null == Sections::Clears {
+            tags = Some(Object::new());
+        }
+        let patch = desired.map(|desired| match desired {
             Desired::Properties(patch) => patch,
             Desired::Clear => self.desired.content.keys().map(|key| (key.clone(), Value::Null)).collect(),
         });
-        let desired = match patch.filter(|patch| !patch.is_empty()) {
+        let counts = |patch: &Object| !patch.is_empty() || doubts.empty_desired == EmptyWrite::Counts;
+        let desired = match patch.filter(counts) {
             Some(patch) => {
                 let content = patched(Section::Desired, &self.desired.content, &patch, arrays)?;
                 Some((patch, content))
             }
             None => None,
         };
+        if tags.is_none() && desired.is_none() && doubts.empty_patch == EmptyWrite::Counts {
+            tags = Some(self.tags.clone());
+        }
+        if tags.is_some() && desired.is_none() && doubts.tags_patch == Counter::Rises {
+            self.desired.version += 1;
+        }
         Ok(self.store(now, Written { tags, desired }))
     }
 
     /// Replaces the sections that are given. Answers what the device is told: the new content, and `null` for what went.
-    pub(super) fn replace(&mut self, now: Timestamp, body: SectionsBody) -> Result<Option<Object>, Refusal> {
-        let arrays = body.arrays.unwrap_or(Arrays::Allowed);
-        let tags = body.tags.map(|new| replaced(Section::Tags, &self.tags, &new, arrays)).transpose()?;
-        let new = body.desired.map(|desired| match desired {
-            Desired::Properties(new) => new,
-            Desired::Clear => Object::new(),
-        });
+    pub(super) fn replace(
+        &mut self,
+        now: Timestamp,
+        body: SectionsBody,
+        doubts: &Doubts,
+    ) -> Result<Option<Object>, Refusal> {
+        let SectionsBody { tags, tags_null: _, desired, arrays } = body;
+        let arrays = arrays.unwrap_or(Arrays::Allowed);
+        let omitted = || (doubts.put_omitted == Sections::Clears).then(Object::new);
+        let tags = tags.or_else(omitted).map(|new| replaced(Section::Tags, &self.tags, &new, arrays)).transpose()?;
+        let new = match desired {
+            Some(Desired::Properties(new)) => Some(new),
+            Some(Desired::Clear) => Some(Object::new()),
+            None => omitted(),
+        };
         let Some(new) = new else { return Ok(self.store(now, Written { tags, desired: None })) };
         let content = replaced(Section::Desired, &self.desired.content, &new, arrays)?;
-        let notice = with_removals(&self.desired.content, &new);
+        let notice = match doubts.put_notice {
+            PutNotice::WithNulls => with_removals(&self.desired.content, &new),
+            PutNotice::NewContent => new.clone(),
+        };
         self.desired.forget_metadata();
         self.store(now, Written { tags, desired: Some((new, content)) });
         Ok(Some(notice))
@@ -94,6 +122,7 @@ impl Twin {
         patch: &Object,
         arrays: Arrays,
         version: Option<u64>,
+        doubts: &Doubts,
     ) -> Result<u64, Refusal> {
         let current = self.reported.version;
         if version.is_some_and(|version| version != current) {
@@ -102,6 +131,9 @@ impl Twin {
         let content = patched(Section::Reported, &self.reported.content, patch, arrays)?;
         self.reported.store(now, Section::Reported, patch, content);
         self.version += 1;
+        if doubts.reported_etag == Counter::Rises {
+            self.etag += 1;
+        }
         Ok(self.reported.version)
     }
 
@@ -110,7 +142,7 @@ impl Twin {
     pub(super) fn seed(&mut self, now: Timestamp, body: SectionsBody) -> Result<(), Refusal> {
         let before = self.clone();
         self.desired.version = 0;
-        if let Err(refusal) = self.patch(now, body) {
+        if let Err(refusal) = self.patch(now, body, &Doubts::default()) {
             *self = before;
             return Err(refusal);
         }

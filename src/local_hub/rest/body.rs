@@ -100,10 +100,11 @@ pub(super) fn sections(body: &Object, arrays: Arrays, nulls: Nulls) -> Result<Se
             "Provided json is not a valid 'tags' or 'properties' object: '{name}' is not an object."
         ))),
     };
-    let tags = section("tags", body.get("tags"))?.flatten();
+    let tags = section("tags", body.get("tags"))?;
+    let tags_null = tags == Some(None);
     let desired = section("desired", body.get("properties").and_then(|properties| properties.get("desired")))?;
     let desired = desired.map(|desired| desired.map_or(Desired::Clear, Desired::Properties));
-    Ok(SectionsBody { tags, desired, arrays: Some(arrays) })
+    Ok(SectionsBody { tags: tags.flatten(), tags_null, desired, arrays: Some(arrays) })
 }
 
 /// Without quotes an etag of a twin is silently ignored, as the service does.
@@ -115,12 +116,11 @@ fn twin_precondition(headers: &HeaderMap) -> Precondition {
     }
 }
 
-/// `""` stands for none: some clients send it to create.
+/// As for twins, and `""` stands for none: some clients send it to create.
 fn identity_precondition(headers: &HeaderMap) -> Precondition {
-    match if_match(headers) {
-        None | Some("" | "\"\"") => Precondition::None,
-        Some("*" | "\"*\"") => Precondition::Exists,
-        Some(text) => Precondition::Etag(quoted(text).unwrap_or(text).to_owned()),
+    match twin_precondition(headers) {
+        Precondition::Etag(etag) if etag.is_empty() => Precondition::None,
+        other => other,
     }
 }
 
@@ -141,13 +141,13 @@ mod tests {
     }
 
     #[test]
-    fn preconditions_need_quotes_on_twins() {
+    fn preconditions_need_quotes() {
         let etag = || Precondition::Etag("AAAAAAAAAAE=".to_owned());
         let cases = [
             ("*", Precondition::Exists, Precondition::Exists),
             ("\"*\"", Precondition::Exists, Precondition::Exists),
             ("\"AAAAAAAAAAE=\"", etag(), etag()),
-            ("AAAAAAAAAAE=", Precondition::None, etag()),
+            ("AAAAAAAAAAE=", Precondition::None, Precondition::None),
             ("\"\"", Precondition::Etag(String::new()), Precondition::None),
         ];
         for (text, twin, identity) in cases {

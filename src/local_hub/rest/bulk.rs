@@ -100,7 +100,10 @@ async fn carry_out(hub: &Hub, id: &EntityId, item: &Object, arrays: Arrays) -> R
         Ok(Command::PatchTwin { id: id.clone(), body: sections(item, arrays, Nulls::Patch)?, precondition })
     };
     let command = match mode {
-        Mode::Create => put(Precondition::None)?,
+        Mode::Create => {
+            let body = sections(item, arrays, Nulls::Patch)?;
+            Command::Create { id: id.clone(), draft: Draft::parse(id, item)?, body }
+        }
         Mode::Update => put(Precondition::Exists)?,
         Mode::UpdateIfMatch => put(identity_etag())?,
         Mode::Delete => Command::DeleteIdentity { id: id.clone(), precondition: Precondition::Exists },
@@ -108,10 +111,5 @@ async fn carry_out(hub: &Hub, id: &EntityId, item: &Object, arrays: Arrays) -> R
         Mode::UpdateTwin => patch(Precondition::Exists)?,
         Mode::UpdateTwinIfMatch => patch(etag(["twinETag", "twinEtag"]))?,
     };
-    hub.apply(command).await?;
-    if mode == Mode::Create {
-        let body = sections(item, arrays, Nulls::Patch)?;
-        hub.apply(Command::SeedTwin { id: id.clone(), body }).await?;
-    }
-    Ok(())
+    hub.apply(command).await.map(|_| ())
 }

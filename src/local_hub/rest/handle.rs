@@ -101,7 +101,7 @@ async fn work(
     };
     if operation == Operation::Query {
         let ask = query::ask(&head.headers, &body, hub.knobs().page_size.unwrap_or(query::PAGE_SIZE))?;
-        return Ok(hub.read(|machine| query::run(&ask, machine)).into());
+        return Ok(hub.rows(|machine, seen| query::run(&ask, machine, seen)).into());
     }
     if operation == Operation::BulkIdentities {
         return bulk::run(hub, &body, parts.arrays).await;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::super::code::{self, Failure};
-use super::super::machine::{EntityId, Machine};
+use super::super::machine::{EntityId, Machine, Seen};
 use super::answer::Answer;
 use super::body::object;
 use crate::query::{self, Groups, Query, Source};
@@ -83,7 +83,7 @@ pub(super) fn ask(headers: &HeaderMap, body: &[u8], largest: usize) -> Result<As
 }
 
 /// Answers one page.
-pub(super) fn run(ask: &Ask, machine: &Machine) -> Page {
+pub(super) fn run(ask: &Ask, machine: &Machine, seen: Seen) -> Page {
     let item_type = ask.query.item_type().as_str();
     let modules = match ask.query.source() {
         Source::Devices => false,
@@ -91,20 +91,23 @@ pub(super) fn run(ask: &Ask, machine: &Machine) -> Page {
         // There are no jobs here.
         Source::Jobs => return Page { rows: Vec::new(), next: None, item_type },
     };
-    let (rows, next) =
-        if ask.query.is_aggregate() { grouped(ask, machine, modules) } else { plain(ask, machine, modules) };
+    let (rows, next) = if ask.query.is_aggregate() {
+        grouped(ask, machine, modules, seen)
+    } else {
+        plain(ask, machine, modules, seen)
+    };
     Page { rows, next, item_type }
 }
 
 /// Rows made of one twin each: goes on behind the last id, so that pages stay cheap and hold while twins come and go.
-fn plain(ask: &Ask, machine: &Machine, modules: bool) -> (Vec<Value>, Option<Position>) {
+fn plain(ask: &Ask, machine: &Machine, modules: bool, seen: Seen) -> (Vec<Value>, Option<Position>) {
     let Ask { query, page, from } = ask;
     let left = query.top().map(|top| top.saturating_sub(from.given));
     let wanted = left.map_or(*page, |left| usize::try_from(left).unwrap_or(usize::MAX).min(*page));
     let mut rows = Vec::new();
     let mut last = None;
     let after = from.after();
-    for (id, twin) in machine.twins(modules, after.as_ref()).filter(|(_, twin)| query.matches(twin)) {
+    for (id, twin) in machine.twins(modules, after.as_ref(), seen).filter(|(_, twin)| query.matches(twin)) {
         if rows.len() == wanted {
             let given = from.given + wanted as u64;
             // There is another row, but perhaps it is not wanted any more.
@@ -124,10 +127,10 @@ fn plain(ask: &Ask, machine: &Machine, modules: bool) -> (Vec<Value>, Option<Pos
     (rows, None)
 }
 
-fn grouped(ask: &Ask, machine: &Machine, modules: bool) -> (Vec<Value>, Option<Position>) {
+fn grouped(ask: &Ask, machine: &Machine, modules: bool, seen: Seen) -> (Vec<Value>, Option<Position>) {
     let Ask { query, page, from } = ask;
     let mut groups = Groups::new(query);
-    machine.twins(modules, None).filter(|(_, twin)| query.matches(twin)).for_each(|(_, twin)| groups.add(&twin));
+    machine.twins(modules, None, seen).filter(|(_, twin)| query.matches(twin)).for_each(|(_, twin)| groups.add(&twin));
     let mut rest = groups.finish().into_iter().skip(usize::try_from(from.given).unwrap_or(usize::MAX));
     let rows: Vec<Value> = rest.by_ref().take(*page).collect();
     let next = rest.next().map(|_| Position { given: from.given + rows.len() as u64, ..from.clone() });
