@@ -1,5 +1,6 @@
 //! Twin documents and every decision about them. Pure: no async, no clock, no randomness, no I/O.
 
+pub mod claims;
 pub mod converge;
 pub mod document;
 pub mod id;

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::claims::{Claims, Lost};
 use super::document::{self, Leaves, Object, Section};
 use super::merge::merge_patch;
 use super::pointer::Pointer;
@@ -54,6 +55,13 @@ pub struct Sections<T> {
     pub desired: T,
 }
 
+impl<T> Sections<T> {
+    /// Both values, each with its section.
+    pub fn each(&self) -> [(Section, &T); 2] {
+        [(Section::Tags, &self.tags), (Section::Desired, &self.desired)]
+    }
+}
+
 /// Our leaves as last written or adopted.
 pub type Ledger = Sections<Leaves>;
 
@@ -66,8 +74,10 @@ pub struct Inputs<'a> {
     pub base: Option<&'a Ledger>,
     /// What the hub holds, without its `$` members.
     pub theirs: Sections<&'a Object>,
-    /// Leaves that other live objects name: these are handed over, never removed.
-    pub claimed: &'a Sections<BTreeSet<Pointer>>,
+    /// What other live objects name, and what of ours they win.
+    pub claims: &'a Claims,
+    /// Leaves whose drift is not corrected for now, because somebody keeps undoing it. A change of the spec is written.
+    pub held: &'a Sections<BTreeSet<Pointer>>,
     /// The object's policies.
     pub policies: Policies,
 }
@@ -83,6 +93,8 @@ pub struct Plan {
     pub blocked: Vec<Blocked>,
     /// Leaves that somebody else changed and that `Report` leaves alone.
     pub drift: Vec<Place>,
+    /// Leaves that somebody else changed and that are left for now.
+    pub contested: Vec<Place>,
     /// Leaves that left the ledger although the hub keeps them.
     pub released: Vec<Place>,
     /// The ledger as the reading alone shows it, whether or not anything is written.
@@ -132,7 +144,7 @@ pub enum Why {
 }
 
 /// Why nothing of the object is written.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Blocked {
     /// `RequireEqual`, and the hub holds another value.
     Differs(Place),
@@ -143,6 +155,8 @@ pub enum Blocked {
         /// What stands in its way.
         foreign: Place,
     },
+    /// Another object names the leaf, or one above or below it, and wins it.
+    Claimed(Lost),
     /// Ours are within the limit, but not together with what others hold there.
     TooLarge {
         /// The section.
@@ -154,6 +168,29 @@ pub enum Blocked {
         /// The limit.
         limit: usize,
     },
+}
+
+impl std::fmt::Display for Blocked {
+    /// One line: the JSON pointer from the root of the twin, and what stands in the way.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Differs(place) => write!(f, "{place}: the hub holds another value, and adoption is RequireEqual"),
+            Self::Shape { ours, foreign } => {
+                write!(f, "{ours}: setting it would destroy {foreign}, which belongs to somebody else")
+            }
+            Self::Claimed(Lost { ours, theirs, .. }) if ours == theirs => {
+                write!(f, "{ours}: another DeviceTwin of this twin has it")
+            }
+            Self::Claimed(Lost { ours, theirs, .. }) => {
+                write!(f, "{ours}: another DeviceTwin of this twin has {theirs}")
+            }
+            Self::TooLarge { section, ours, whole, limit } => write!(
+                f,
+                "{}: {whole} bytes by the hub's counting with what others hold there ({ours} ours), at most {limit}",
+                section.pointer()
+            ),
+        }
+    }
 }
 
 impl Plan {
@@ -177,12 +214,13 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         actions.clear();
         patch = Sections::default();
     }
-    blocked.sort_by_key(|block| format!("{block:?}"));
+    blocked.sort();
     Plan {
         actions,
         patch,
         blocked,
         drift: [tags.drift, desired.drift].concat(),
+        contested: [tags.contested, desired.contested].concat(),
         released: [tags.released, desired.released].concat(),
         ledger_now: Sections { tags: tags.ledger_now, desired: desired.ledger_now },
         ledger_after: Sections { tags: tags.ledger_after, desired: desired.ledger_after },
@@ -195,7 +233,9 @@ struct SectionInputs<'a> {
     ours: &'a Leaves,
     base: Option<&'a Leaves>,
     theirs: &'a Object,
-    claimed: &'a BTreeSet<Pointer>,
+    claimed: &'a Leaves,
+    lost: &'a [Lost],
+    held: &'a BTreeSet<Pointer>,
     policies: Policies,
 }
 
@@ -206,7 +246,9 @@ impl<'a> SectionInputs<'a> {
             ours: &inputs.ours.tags,
             base: inputs.base.map(|base| &base.tags),
             theirs: inputs.theirs.tags,
-            claimed: &inputs.claimed.tags,
+            claimed: &inputs.claims.others.tags,
+            lost: &inputs.claims.lost,
+            held: &inputs.held.tags,
             policies: inputs.policies,
         }
     }
@@ -217,7 +259,9 @@ impl<'a> SectionInputs<'a> {
             ours: &inputs.ours.desired,
             base: inputs.base.map(|base| &base.desired),
             theirs: inputs.theirs.desired,
-            claimed: &inputs.claimed.desired,
+            claimed: &inputs.claims.others.desired,
+            lost: &inputs.claims.lost,
+            held: &inputs.held.desired,
             policies: inputs.policies,
         }
     }
@@ -228,6 +272,18 @@ impl<'a> SectionInputs<'a> {
 
     fn place(&self, at: &Pointer) -> Place {
         Place { section: self.section, at: at.clone() }
+    }
+
+    /// The claims of others that a leaf of ours loses to.
+    fn lost(&self, at: &Pointer) -> impl Iterator<Item = Lost> {
+        self.lost.iter().filter(move |lost| lost.ours.section == self.section && lost.ours.at == *at).cloned()
+    }
+
+    /// Whether another object takes a leaf over as it is: it names it, or something that goes into an empty object. What
+    /// it names beyond a scalar is no reason to keep that: kept, it would belong to nobody, and be in its way for ever.
+    fn handed_over(&self, at: &Pointer, theirs: &Value) -> bool {
+        let names_below = || self.claimed.keys().any(|claim| at.contains(claim));
+        self.claimed.contains_key(at) || (theirs.is_object() && names_below())
     }
 
     /// Whether the hub holds our value: an empty object is satisfied by any object.
@@ -246,6 +302,7 @@ struct SectionPlan {
     patch: Object,
     blocked: Vec<Blocked>,
     drift: Vec<Place>,
+    contested: Vec<Place>,
     released: Vec<Place>,
     ledger_now: Leaves,
     ledger_after: Leaves,
@@ -268,17 +325,23 @@ impl SectionPlan {
         plan
     }
 
-    /// A leaf that the spec names: rows 1 to 6 of the table.
+    /// A leaf that the spec names: the rows of the table with a yes in spec.
     fn wanted(&mut self, inputs: &SectionInputs<'_>, at: &Pointer, ours: &Value) {
         let base = inputs.base(at);
         let theirs = document::get(inputs.theirs, at);
-        if theirs.is_some_and(|theirs| SectionInputs::satisfied(ours, theirs)) {
+        let lost: Vec<Blocked> = inputs.lost(at).map(Blocked::Claimed).collect();
+        if lost.is_empty() && theirs.is_some_and(|theirs| SectionInputs::satisfied(ours, theirs)) {
             self.ledger_now.insert(at.clone(), ours.clone());
             self.ledger_after.insert(at.clone(), ours.clone());
             return;
         }
         if let Some(base) = base {
             self.ledger_now.insert(at.clone(), base.clone());
+        }
+        if !lost.is_empty() {
+            // Nor does the ledger take it: two ledgers that hold one leaf would turn the winner around.
+            self.blocked.extend(lost);
+            return;
         }
         if let Some(foreign) = shape::in_the_way(inputs, at, ours) {
             self.blocked.push(Blocked::Shape { ours: inputs.place(at), foreign: inputs.place(&foreign) });
@@ -293,34 +356,38 @@ impl SectionPlan {
             }
             (None, _) => Why::FirstContact,
         };
+        self.ledger_after.insert(at.clone(), ours.clone());
         if why == Why::Drift && inputs.policies.drift == DriftPolicy::Report {
             self.drift.push(inputs.place(at));
-            self.ledger_after.insert(at.clone(), ours.clone());
             return;
         }
-        self.ledger_after.insert(at.clone(), ours.clone());
+        if why == Why::Drift && inputs.held.contains(at) {
+            self.contested.push(inputs.place(at));
+            return;
+        }
         document::set(&mut self.patch, at, ours.clone());
         self.actions.push(Action { place: inputs.place(at), value: Some(ours.clone()), why });
     }
 
-    /// A leaf of the ledger that the spec no longer names: rows 7 to 9. Says whether it is to be removed.
+    /// A leaf of the ledger that the spec no longer names: the last rows. Says whether it is to be removed.
     fn unwanted(&mut self, inputs: &SectionInputs<'_>, at: &Pointer, base: &Value) -> bool {
         let Some(theirs) = document::get(inputs.theirs, at) else { return false };
-        let superseded = inputs.ours.keys().any(|ours| ours.contains(at) || at.contains(ours));
-        let superseded_above = inputs.ours.iter().any(|(ours, value)| ours.contains(at) && !value.is_object());
-        let superseded_below = inputs.ours.keys().any(|ours| at.contains(ours));
+        let names_below = inputs.ours.keys().any(|ours| at.contains(ours));
         if !equal(base, theirs) {
-            if !superseded {
+            // An object that holds what the spec names below is no loss to tell of.
+            if !(names_below && theirs.is_object()) {
                 self.released.push(inputs.place(at));
             }
             return false;
         }
-        if inputs.claimed.iter().any(|claim| claim.contains(at) || at.contains(claim)) {
+        // A set above or below does away with it; a null beside it would race the set within one patch.
+        let names_above = inputs.ours.iter().any(|(ours, value)| ours.contains(at) && !value.is_object());
+        let replaced = names_above || names_below;
+        if !replaced && inputs.handed_over(at, theirs) {
             return false;
         }
         self.ledger_now.insert(at.clone(), base.clone());
-        // The set above or below does away with it; a null beside it would race the set within one patch.
-        !(superseded_above || superseded_below)
+        !replaced
     }
 
     fn remove(&mut self, inputs: &SectionInputs<'_>, going: &BTreeSet<Pointer>) {
@@ -343,5 +410,7 @@ impl SectionPlan {
     }
 }
 
+#[cfg(test)]
+mod laws;
 #[cfg(test)]
 mod tests;

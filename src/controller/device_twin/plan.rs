@@ -1,25 +1,24 @@
 //! The decision: what to write to the twin. Pure.
 
-use std::collections::BTreeSet;
-
 use super::gather::Inputs;
 use crate::api::DeviceTwinStatus;
 use crate::api::device_twin::TwinAt;
+use crate::twin::claims::Claims;
 use crate::twin::document::leaves;
 use crate::twin::invariants::violations;
 use crate::twin::plan::{self, Ledger, Plan, Sections};
-use crate::twin::pointer::Pointer;
 
 /// The plan; `None` when the twin is not known.
 pub(super) fn plan(inputs: &Inputs) -> Option<Plan> {
     let (wanted, twin) = (inputs.wanted.as_ref()?, inputs.found.twin()?);
     let base = ledger(&inputs.before, &inputs.at);
-    let claimed = Sections::<BTreeSet<Pointer>>::default();
+    let claims = Claims::default();
     let three = plan::Inputs {
         ours: &wanted.ours,
         base: base.as_ref(),
         theirs: Sections { tags: &twin.tags, desired: &twin.desired },
-        claimed: &claimed,
+        claims: &claims,
+        held: &Sections::default(),
         policies: wanted.policies,
     };
     let made = plan::plan(&three);

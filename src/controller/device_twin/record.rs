@@ -189,20 +189,9 @@ fn failed(error: &crate::hub::Error) -> Verdict {
 }
 
 fn blocked(blocked: &[Blocked]) -> Option<Verdict> {
-    let text = |block: &Blocked| match block {
-        Blocked::Differs(place) => format!("{place}: the hub holds another value, and adoption is RequireEqual"),
-        Blocked::Shape { ours, foreign } => {
-            format!("{ours}: setting it would destroy {foreign}, which belongs to somebody else")
-        }
-        Blocked::TooLarge { section, ours, whole, limit } => format!(
-            "{}: {whole} bytes by the hub's counting with what others hold there ({} ours), at most {limit}",
-            section.pointer(),
-            ours
-        ),
-    };
     let first = blocked.first()?;
     let reason = if matches!(first, Blocked::TooLarge { .. }) { Reason::TooLarge } else { Reason::Conflict };
-    let texts: Vec<String> = blocked.iter().map(text).collect();
+    let texts: Vec<String> = blocked.iter().map(ToString::to_string).collect();
     Some(Verdict::new(Status::False, reason, listed(&texts)))
 }
 

@@ -20,9 +20,14 @@ fn highest_of(inputs: &SectionInputs<'_>, going: &BTreeSet<Pointer>, leaf: &Poin
 
 fn all_goes(inputs: &SectionInputs<'_>, going: &BTreeSet<Pointer>, above: &Pointer) -> bool {
     let named = inputs.ours.keys().any(|ours| above.contains(ours));
-    let claimed = inputs.claimed.iter().any(|claim| above.contains(claim));
     let hub = document::get(inputs.theirs, above);
-    !named && !claimed && hub.is_some_and(|value| every_leaf_goes(going, above, value))
+    !named && !claimed(inputs, above) && hub.is_some_and(|value| every_leaf_goes(going, above, value))
+}
+
+/// Whether another object names something below, or the empty object itself. One that names a scalar or an array just here
+/// is glad to see the object go.
+fn claimed(inputs: &SectionInputs<'_>, above: &Pointer) -> bool {
+    inputs.claimed.iter().any(|(claim, value)| above.contains(claim) && (claim != above || value.is_object()))
 }
 
 fn every_leaf_goes(going: &BTreeSet<Pointer>, at: &Pointer, value: &Value) -> bool {
