@@ -22,6 +22,7 @@ use self::tls::{Authority, TlsError};
 
 mod admin;
 pub mod auth;
+mod certificate;
 pub mod code;
 pub mod doubts;
 mod https;
@@ -29,6 +30,7 @@ mod hub;
 mod index;
 mod journal;
 pub mod knobs;
+mod live;
 pub mod machine;
 mod mqtt;
 mod operations;
@@ -39,6 +41,7 @@ mod store;
 mod testing;
 pub mod throttle;
 mod tls;
+mod websocket;
 
 /// Most connections at a time to each of the two TLS ports.
 const MAX_CONNECTIONS: usize = 8192;
@@ -168,7 +171,8 @@ impl LocalHub {
         }));
         let devices = Arc::clone(&hub);
         tasks.spawn(serve::accept(mqtt_listener, tls, MAX_CONNECTIONS, stop.clone(), move |stream, stop| {
-            mqtt::serve(Arc::clone(&devices), stream, stop)
+            let certificate = serve::certificate_of(&stream);
+            mqtt::serve(Arc::clone(&devices), stream, certificate, stop)
         }));
         let admin_router = admin::router(Arc::clone(&hub));
         let admin_stop = stop.clone().cancelled_owned();

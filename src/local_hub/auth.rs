@@ -11,6 +11,7 @@ use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+use super::certificate::Thumbprints;
 use super::machine::{Authentication, EntityId, Identity};
 
 /// What a policy allows.
@@ -91,6 +92,69 @@ pub enum Denied {
     /// The identity does not use keys.
     #[error("identity without keys")]
     NoKeys,
+    /// The identity uses keys, and nothing is signed with them.
+    #[error("no token")]
+    NoToken,
+    /// The identity uses a certificate, and none was shown.
+    #[error("no client certificate")]
+    NoCertificate,
+    /// The certificate is not one of those that are registered.
+    #[error("certificate with another thumbprint")]
+    Thumbprint,
+    /// The identity goes by the certificate of an authority.
+    #[error("authentication type certificateAuthority is not supported here; use selfSigned with thumbprints")]
+    Authority,
+    /// The identity has no way to prove who it is.
+    #[error("identity with authentication type none")]
+    NoProof,
+}
+
+/// What a connection of a device rests on. It ends when its identity no longer goes by it.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// A key of the hub.
+    Policy,
+    /// A key of the identity.
+    Key(String),
+    /// The registered thumbprint of a certificate.
+    Thumbprint(String),
+}
+
+impl std::fmt::Debug for Proof {
+    /// Without keys.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Policy => "Policy",
+            Self::Key(_) => "Key",
+            Self::Thumbprint(_) => "Thumbprint",
+        })
+    }
+}
+
+impl Proof {
+    /// Whether an identity may connect by it.
+    #[must_use]
+    pub fn holds(&self, identity: &Identity) -> bool {
+        let Identity { enabled, authentication, keys, thumbprints, .. } = identity;
+        *enabled
+            && match self {
+                Self::Policy => true,
+                Self::Key(key) => *authentication == Authentication::Sas && keys.contains(key),
+                Self::Thumbprint(thumbprint) => {
+                    *authentication == Authentication::SelfSigned
+                        && thumbprints.iter().flatten().any(|t| t == thumbprint)
+                }
+            }
+    }
+}
+
+/// What a client shows to prove who it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// Its password; empty for none.
+    pub token: &'a str,
+    /// Its certificate, whose key it holds.
+    pub certificate: Option<&'a Thumbprints>,
 }
 
 /// A token, taken apart.
@@ -162,9 +226,9 @@ impl<'a> Token<'a> {
         })
     }
 
-    /// Whether one of the keys signed it.
-    fn signed_by<'k>(&self, keys: impl IntoIterator<Item = &'k String>) -> bool {
-        keys.into_iter().filter(|key| !key.is_empty()).any(|key| {
+    /// The key that signed it.
+    fn signed_by<'k>(&self, keys: &'k [String]) -> Option<&'k String> {
+        keys.iter().filter(|key| !key.is_empty()).find(|key| {
             let Ok(key) = STANDARD.decode(key) else { return false };
             let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&key) else { return false };
             mac.update(self.resource.as_bytes());
@@ -189,9 +253,7 @@ impl<'a> Token<'a> {
     fn policy<'p>(&self, policies: &'p [Policy], permission: Permission) -> Result<&'p Policy, Denied> {
         let name = self.policy.as_deref().ok_or(Denied::UnknownPolicy)?;
         let policy = policies.iter().find(|policy| policy.name == name).ok_or(Denied::UnknownPolicy)?;
-        if !self.signed_by(&policy.keys) {
-            return Err(Denied::Signature);
-        }
+        self.signed_by(&policy.keys).ok_or(Denied::Signature)?;
         if policy.allows(permission) { Ok(policy) } else { Err(Denied::Permission) }
     }
 
@@ -220,19 +282,23 @@ pub fn service<'p>(
     token.policy(policies, permission).map(|policy| policy.name.as_str())
 }
 
-/// Verifies the token of a device or module and answers when it ends, in seconds since 1970.
+/// Verifies what a device or module shows. Answers what its connection rests on, and when that ends, in seconds since
+/// 1970; a certificate has no end here.
 ///
 /// # Errors
-/// When the token does not allow the connection.
+/// When it may not connect.
 pub fn device(
-    text: &str,
+    shown: Shown<'_>,
     names: &Names,
     policies: &[Policy],
     id: &EntityId,
     identity: &Identity,
     now: i64,
-) -> Result<i64, Denied> {
-    let token = Token::parse(text)?;
+) -> Result<(Proof, Option<i64>), Denied> {
+    if shown.token.is_empty() {
+        return certificate(shown.certificate, identity).map(|proof| (proof, None));
+    }
+    let token = Token::parse(shown.token)?;
     token.fresh(now)?;
     let mut wanted = vec!["devices", &id.device];
     if let Some(module) = &id.module {
@@ -241,14 +307,29 @@ pub fn device(
     if !token.covers(names, &wanted) {
         return Err(Denied::Resource);
     }
-    if token.policy.is_some() {
+    let proof = if token.policy.is_some() {
         token.policy(policies, Permission::DeviceConnect)?;
+        Proof::Policy
     } else if identity.authentication != Authentication::Sas {
         return Err(Denied::NoKeys);
-    } else if !token.signed_by(&identity.keys) {
-        return Err(Denied::Signature);
+    } else {
+        Proof::Key(token.signed_by(&identity.keys).ok_or(Denied::Signature)?.clone())
+    };
+    Ok((proof, Some(token.expires)))
+}
+
+/// Judges a client that shows no token.
+fn certificate(shown: Option<&Thumbprints>, identity: &Identity) -> Result<Proof, Denied> {
+    match identity.authentication {
+        Authentication::Sas => Err(Denied::NoToken),
+        Authentication::CertificateAuthority => Err(Denied::Authority),
+        Authentication::None => Err(Denied::NoProof),
+        Authentication::SelfSigned => {
+            let shown = shown.ok_or(Denied::NoCertificate)?;
+            let registered = identity.thumbprints.iter().flatten().find(|thumbprint| shown.matches(thumbprint));
+            registered.cloned().map(Proof::Thumbprint).ok_or(Denied::Thumbprint)
+        }
     }
-    Ok(token.expires)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! What REST, MQTT and the admin server share: the machine behind a lock, its clock and randomness, who is connected,
 //! and the journal.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
@@ -10,35 +9,17 @@ use jiff::{SignedDuration, Timestamp};
 use rustls::crypto::SecureRandom;
 use rustls::crypto::aws_lc_rs::default_provider;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{oneshot, watch};
 
-use super::auth::{Names, Policy};
+use super::auth::{Names, Policy, Proof};
 use super::code::{self, Failure};
 use super::index::Index;
 use super::journal::{Call, Journal};
 use super::knobs::{Effect, Faults, Knobs, Struck};
+use super::live::{Cut, Lives, Notice, Ties};
 use super::machine::{Command, EntityId, Event, Fresh, Identity, Machine, Moment, Outcome, Reply, Seen};
 use super::operations;
 use super::store::{self, Store};
-
-/// Most notices that wait for one slow device; beyond that its connection is dropped, for it has to read its twin anew.
-const MAX_QUEUED_NOTICES: usize = 256;
-
-/// A change notice for a device.
-#[derive(Clone, Debug)]
-pub struct Notice {
-    /// The patch with `$version`.
-    pub body: Value,
-    /// The version in the topic.
-    pub version: u64,
-}
-
-/// The one connection of a device. Dropping it ends the connection.
-#[derive(Debug)]
-struct Live {
-    number: u64,
-    notices: mpsc::Sender<Notice>,
-}
 
 /// A running hub.
 pub struct Hub {
@@ -47,6 +28,7 @@ pub struct Hub {
     random: &'static dyn SecureRandom,
     knobs: Mutex<Knobs>,
     faults: Mutex<Faults>,
+    clock: watch::Sender<()>,
     store: Mutex<Option<Store>>,
     stored: bool,
     /// The keys of the hub.
@@ -59,8 +41,7 @@ struct State {
     machine: Machine,
     /// What queries see, while it lags.
     index: Option<Index>,
-    live: HashMap<EntityId, Live>,
-    connections: u64,
+    live: Lives,
 }
 
 impl Hub {
@@ -68,10 +49,11 @@ impl Hub {
     #[must_use]
     pub fn new(machine: Machine, policies: Vec<Policy>, names: Names, store: Option<Store>) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State { machine, index: None, live: HashMap::new(), connections: 0 }),
+            state: Mutex::new(State { machine, index: None, live: Lives::default() }),
             journal: Mutex::default(),
             knobs: Mutex::default(),
             faults: Mutex::default(),
+            clock: watch::Sender::default(),
             random: default_provider().secure_random,
             stored: store.is_some(),
             store: Mutex::new(store),
@@ -87,6 +69,12 @@ impl Hub {
         // An offset beyond the end of time is none.
         let now = Timestamp::now();
         now.checked_add(offset).unwrap_or(now)
+    }
+
+    /// Tells when the clock is moved.
+    #[must_use]
+    pub fn clock(&self) -> watch::Receiver<()> {
+        self.clock.subscribe()
     }
 
     /// The settings that hold now.
@@ -167,60 +155,61 @@ impl Hub {
     /// Notices go out under the lock, so that a device sees them in the order of their versions.
     fn tell(&self, state: &mut State, event: Event) {
         match event {
-            Event::Disconnect(id) => {
-                state.live.remove(&id);
+            Event::Disconnect(id) => state.live.cut(&id, Cut::Identity),
+            Event::IdentityChanged(id) => {
+                if let Some(record) = state.machine.get(&id) {
+                    state.live.judge(&id, &record.identity);
+                }
             }
             Event::DesiredChanged { id, notice, version } => {
                 let subscribed = state.machine.get(&id).is_some_and(|record| record.session.desired.is_some());
                 let told = subscribed && !self.knobs().lacks(operations::DEVICE_NOTIFY);
-                let Some(live) = state.live.get(&id).filter(|_| told) else { return };
+                if !told || !state.live.has(&id) {
+                    return;
+                }
                 let mut body = Value::Object(notice);
                 body["$version"] = json!(version);
-                if live.notices.try_send(Notice { body, version }).is_err() {
-                    state.live.remove(&id);
-                }
+                state.live.tell(&id, Notice { payload: body.to_string().into_bytes(), version });
             }
         }
     }
 
-    /// Lets a device in: an older connection of it ends. Answers the reply of the machine, the number of the connection
-    /// and its notices, which end when the connection has to.
+    /// Lets a device in: an older connection of it ends. Answers the reply of the machine and the new connection.
     ///
     /// # Errors
-    /// When the machine refuses.
+    /// When the machine refuses, or the identity has changed since the proof was judged.
     pub async fn connect(
         &self,
         id: EntityId,
+        proof: Proof,
         clean: bool,
         model: Option<String>,
-    ) -> Result<(Reply, u64, mpsc::Receiver<Notice>), Failure> {
+    ) -> Result<(Reply, Ties), Failure> {
         let fresh = self.fresh()?;
-        let (notices, receiver) = mpsc::channel(MAX_QUEUED_NOTICES);
-        let (reply, number, kept) = {
+        let (reply, ties, kept) = {
             let mut state = self.state();
+            if state.machine.get(&id).is_some_and(|record| !proof.holds(&record.identity)) {
+                return Err(Failure::new(code::UNAUTHORIZED, "the identity has changed, or is disabled"));
+            }
             let (reply, kept) =
                 self.apply_locked(&mut state, &fresh, Command::Connect { id: id.clone(), clean, model });
-            let reply = reply?;
-            state.connections += 1;
-            let number = state.connections;
-            state.live.insert(id, Live { number, notices });
-            (reply, number, kept)
+            (reply?, state.live.enter(id.clone(), proof), kept)
         };
-        kept.wait().await?;
-        Ok((reply, number, receiver))
+        if let Err(failure) = kept.wait().await {
+            self.disconnected(&id, ties.number);
+            return Err(failure);
+        }
+        Ok((reply, ties))
     }
 
     /// Notes that a connection ended, unless a newer one of the same device took over.
     pub fn disconnected(&self, id: &EntityId, number: u64) {
         let Ok(fresh) = self.fresh() else { return };
         let mut state = self.state();
-        let newer = state.live.get(id).is_some_and(|live| live.number != number);
-        if newer {
-            return;
+        if state.live.leave(id, number) {
+            // The identity may be gone by now, and with it everything that could be noted.
+            let _ = self.apply_locked(&mut state, &fresh, Command::Disconnect(id.clone()));
         }
-        state.live.remove(id);
-        // The identity may be gone by now, and with it everything that could be noted.
-        let _ = self.apply_locked(&mut state, &fresh, Command::Disconnect(id.clone()));
     }
 
     /// The identity of a device or module.
@@ -258,6 +247,7 @@ impl Hub {
             }
         }
         *self.knobs() = knobs;
+        self.clock.send_replace(());
     }
 
     /// Writes a call down.

@@ -281,10 +281,11 @@ impl Machine {
         }
         id.must_be_ours()?;
         record.identity.update(draft, moment.fresh, moment.now);
+        outcome.events.push(Event::IdentityChanged(id.clone()));
         if !record.identity.enabled {
             // Its modules go with it.
             let modules = self.modules_of(&id.device).filter(|_| id.module.is_none()).cloned();
-            outcome.events.extend([id.clone()].into_iter().chain(modules).map(Event::Disconnect));
+            outcome.events.extend(modules.map(Event::Disconnect));
         }
         outcome.touched.push(id.clone());
         self.add_system_modules(moment, id, outcome);

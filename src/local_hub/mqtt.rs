@@ -2,10 +2,15 @@
 //!
 //! Source: the Azure IoT Hub documentation, "Communicate with an IoT hub using the MQTT protocol", and MQTT 3.1.1.
 
+mod admission;
+#[cfg(test)]
+mod bytes;
 mod codec;
 mod connection;
+mod end;
 mod login;
 mod requests;
+mod strict;
 mod topic;
 
 pub use self::connection::serve;

@@ -20,8 +20,9 @@ mod handle;
 mod operation;
 mod query;
 mod version;
+mod websocket;
 
-pub(super) use self::version::arrays_of;
+pub(super) use self::version::{arrays_of, known as known_version};
 
 /// The routes of the service API.
 pub fn router(hub: Arc<Hub>) -> Router {
@@ -32,7 +33,9 @@ pub fn router(hub: Arc<Hub>) -> Router {
     let identity = || get(GetIdentity).merge(put(PutIdentity)).merge(delete(DeleteIdentity));
     let twin = || get(GetTwin).merge(patch(PatchTwin)).merge(put(ReplaceTwin));
     let devices = || -> MethodRouter<Arc<Hub>> { get(ListDevices).merge(post(BulkIdentities)) };
-    Router::new()
+    let websockets =
+        websocket::PATHS.into_iter().fold(Router::new(), |router, path| router.route(path, get(websocket::upgrade)));
+    websockets
         .route("/devices", devices())
         // The Node SDK lists with a slash at the end.
         .route("/devices/", devices())

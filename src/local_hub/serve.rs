@@ -11,6 +11,8 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::certificate::Thumbprints;
+
 /// How long a client may take for its TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A pause after a failed accept, which is most often a lack of file descriptors: it does not get better at once.
@@ -18,6 +20,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A stream with TLS.
 pub type Stream = TlsStream<TcpStream>;
+
+/// The certificate that the client showed in the handshake, where it did.
+#[must_use]
+pub fn certificate_of(stream: &Stream) -> Option<Thumbprints> {
+    let (_, tls) = stream.get_ref();
+    tls.peer_certificates()?.first().map(|certificate| Thumbprints::of(certificate))
+}
 
 /// Accepts until `stop` is cancelled, at most `connections` at a time, and hands each stream to `each`, which ends soon
 /// after `stop` is cancelled. Returns when the last one has ended.

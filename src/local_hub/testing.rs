@@ -9,10 +9,11 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, Method, Response};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
-use sha2::Sha256;
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -108,9 +109,38 @@ impl Stage {
 }
 
 pub async fn connect_tls(hub: &Running, port: u16) -> TlsStream<TcpStream> {
+    connect_tls_as(hub, port, None).await
+}
+
+/// A self-signed certificate and its key.
+pub struct Certificate {
+    pub der: CertificateDer<'static>,
+    pub key: PrivateKeyDer<'static>,
+}
+
+impl Certificate {
+    pub fn generate() -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap().self_signed(&key).unwrap();
+        Self { der: certificate.der().clone(), key: PrivatePkcs8KeyDer::from(key.serialize_der()).into() }
+    }
+
+    /// Its thumbprints, SHA-1 and SHA-256.
+    pub fn thumbprints(&self) -> [String; 2] {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        [hex(&Sha1::digest(&self.der)), hex(&Sha256::digest(&self.der))]
+    }
+}
+
+/// A TLS stream whose client shows a certificate.
+pub async fn connect_tls_as(hub: &Running, port: u16, certificate: Option<&Certificate>) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(hub.ca_pem().as_bytes()).unwrap()).unwrap();
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let config = ClientConfig::builder().with_root_certificates(roots);
+    let config = match certificate {
+        None => config.with_no_client_auth(),
+        Some(Certificate { der, key }) => config.with_client_auth_cert(vec![der.clone()], key.clone_key()).unwrap(),
+    };
     let tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap()
@@ -136,8 +166,13 @@ pub fn device_token(device: &str, key: &str) -> String {
 }
 
 fn sign(resource: &str, key: &str) -> String {
+    sign_for(resource, key, 3600)
+}
+
+/// A token that ends in this many seconds.
+pub fn sign_for(resource: &str, key: &str, seconds: i64) -> String {
     let escape = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let (resource, expiry) = (escape(resource), jiff::Timestamp::now().as_second() + 3600);
+    let (resource, expiry) = (escape(resource), jiff::Timestamp::now().as_second() + seconds);
     let mut mac = Hmac::<Sha256>::new_from_slice(&STANDARD.decode(key).unwrap()).unwrap();
     mac.update(format!("{resource}\n{expiry}").as_bytes());
     let signature = escape(&STANDARD.encode(mac.finalize().into_bytes()));

@@ -10,6 +10,8 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use serde::{Deserialize, Serialize};
 
+use super::certificate::AnyCertificate;
+
 /// What went wrong with keys and certificates.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -52,7 +54,8 @@ impl Authority {
         &self.certificate_pem
     }
 
-    /// The settings of a server that goes by `names` (host names and addresses): TLS 1.2 and 1.3, HTTP 1.1.
+    /// The settings of a server that goes by `names` (host names and addresses): TLS 1.2 and 1.3. Clients may show a
+    /// certificate of their own.
     ///
     /// # Errors
     /// When a name cannot stand in a certificate.
@@ -68,9 +71,10 @@ impl Authority {
         let issuer = Issuer::new(authority_params()?, KeyPair::from_pem(&self.key_pem)?);
         let certificate = params.signed_by(&key, &issuer)?;
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        let provider = Arc::new(default_provider());
+        let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-            .with_no_client_auth()
+            .with_client_cert_verifier(Arc::new(AnyCertificate(provider)))
             .with_single_cert(vec![certificate.der().clone()], key.into())?;
         Ok(Arc::new(config))
     }

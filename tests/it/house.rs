@@ -35,8 +35,9 @@ const TABLE: &[Row] = &[
     row(
         "local_hub",
         "twin query",
-        "serde serde_json serde_path_to_error jiff thiserror base64 hmac sha2 fastrand percent_encoding tokio tokio_util \
-         tokio_rustls rustls rustls_pki_types rcgen redb axum http hyper hyper_util tower mqtt_protocol_core tracing",
+        "serde serde_json serde_path_to_error jiff thiserror base64 hmac sha1 sha2 fastrand percent_encoding tokio tokio_util \
+         tokio_rustls tokio_tungstenite futures rustls rustls_pki_types rcgen redb axum http hyper hyper_util tower \
+         mqtt_protocol_core tracing",
     ),
     row("device", "twin sas", "serde serde_json jiff thiserror fastrand rumqttc rustls tokio tokio_util tracing"),
     row("cli", "*", "*"),

@@ -200,6 +200,8 @@ pub enum Event {
         /// The new `$version`.
         version: u64,
     },
+    /// The identity was updated: its connection, if any, has to be judged anew.
+    IdentityChanged(EntityId),
     /// The connection of this device, if any, has to end.
     Disconnect(EntityId),
 }

@@ -106,7 +106,7 @@ impl Stand {
 fn notice(outcome: &Outcome) -> Option<(Value, u64)> {
     outcome.events.iter().find_map(|event| match event {
         Event::DesiredChanged { notice, version, .. } => Some((Value::Object(notice.clone()), *version)),
-        Event::Disconnect(_) => None,
+        Event::Disconnect(_) | Event::IdentityChanged(_) => None,
     })
 }
 
@@ -339,7 +339,7 @@ fn twins_of_disabled_identities_are_in_doubt() {
         stand.patch(json!({"tags": {"a": 1}})).reply.unwrap();
         let off = Draft::parse(&d1(), &object(json!({"status": "disabled", "statusReason": "lost"}))).unwrap();
         let put = Command::PutIdentity { id: d1(), draft: off, precondition: Precondition::Exists };
-        assert_eq!(stand.apply(put).events, [Event::Disconnect(d1())]);
+        assert_eq!(stand.apply(put).events, [Event::IdentityChanged(d1())]);
         assert_eq!(stand.apply(Command::GetTwin(d1())).reply.is_ok(), reads, "{answer:?}");
         let patch = stand.patch(json!({"tags": {"a": 2}})).reply;
         assert_eq!(patch.is_ok(), writes, "{answer:?}");

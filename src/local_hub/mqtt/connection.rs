@@ -3,193 +3,220 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mqtt_protocol_core::mqtt::packet::v3_1_1::Connect;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::super::auth;
-use super::super::code::Failure;
-use super::super::hub::{Hub, Notice};
+use super::super::certificate::Thumbprints;
+use super::super::hub::Hub;
 use super::super::journal::Call;
-use super::super::machine::Reply;
+use super::super::live::{Notice, Ties};
 use super::super::operations;
-use super::codec::{self, Decoder, Packet, Refused};
-use super::login::Login;
+use super::admission::{self, Admitted};
+use super::codec::{self, Decoder, Malformed, Packet, Refused};
+use super::end::End;
 use super::requests::{Device, Next};
 
 /// How long a client may take to say who it is.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take to read what is sent to it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest silence the hub allows, also to clients that set no keep-alive.
-const MAX_SILENCE: Duration = Duration::from_secs(1767);
+/// How long a client may take to take part in the end of its connection.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes that are read at once.
-const READ_SIZE: usize = 8 * 1024;
+const READ_SIZE: usize = 4 * 1024;
+/// Answers are sent when there are this many bytes of them, or nothing more to do.
+const WRITE_SIZE: usize = 64 * 1024;
 
-/// Serves one client until it goes, misbehaves, is replaced, or `stop` is cancelled.
-pub async fn serve<S>(hub: Arc<Hub>, mut stream: S, stop: CancellationToken)
+/// Serves one client until it goes, misbehaves, is replaced, or `stop` is cancelled. `certificate` is the one that the
+/// client showed in the TLS handshake.
+pub async fn serve<S>(hub: Arc<Hub>, mut stream: S, certificate: Option<Thumbprints>, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let mut decoder = Decoder::new();
-    let first = timeout(CONNECT_TIMEOUT, stop.run_until_cancelled(first_packets(&mut stream, &mut decoder))).await;
-    let Ok(Some(Some(mut packets))) = first else { return };
-    let accepted = match packets.next() {
-        Some(Packet::Connect(connect)) => admit(&hub, &connect).await,
-        Some(Packet::OtherVersion) => Err(Refused::Version),
-        _ => return,
-    };
-    match accepted {
-        Err(refused) => {
-            let _ = write(&mut stream, &codec::connack(Err(refused))).await;
-        }
-        Ok(mut admitted) => {
-            let mut out = codec::connack(Ok(admitted.present));
-            let mut going = true;
-            for packet in packets {
-                going = going && matches!(admitted.device.packet(packet, &mut out).await, Ok(Next::Stay));
+    let mut input = Input { decoder: Decoder::new(), buffer: vec![0; READ_SIZE], at: 0, filled: 0 };
+    let first = timeout(CONNECT_TIMEOUT, stop.run_until_cancelled(input.first(&mut stream))).await;
+    match first {
+        Ok(Some(Some(Ok(Packet::Connect(connect))))) => {
+            match admission::admit(&hub, &connect, certificate.as_ref()).await {
+                Ok(admitted) => converse(&hub, &mut stream, &mut input, admitted, &stop).await,
+                Err(refused) => refuse(&mut stream, refused).await,
             }
-            if write(&mut stream, &out).await && going {
-                let _ = stop.run_until_cancelled(converse(&mut stream, &mut decoder, &mut admitted)).await;
-            }
-            let Admitted { device, number, .. } = admitted;
-            hub.disconnected(&device.id, number);
-            record(&hub, &device.id.to_string(), "device.disconnect", 200, "");
         }
+        Ok(Some(Some(Ok(Packet::OtherVersion)))) => {
+            record(&hub, "-", operations::DEVICE_CONNECT, 400, "another version of MQTT");
+            refuse(&mut stream, Refused::Version).await;
+        }
+        Ok(Some(Some(Ok(_)))) => record(&hub, "-", operations::DEVICE_CONNECT, 400, "another packet before CONNECT"),
+        Ok(Some(Some(Err(Malformed(why))))) => record(&hub, "-", operations::DEVICE_CONNECT, 400, why),
+        // Gone again without a word, or the hub stops.
+        Ok(Some(None) | None) => {}
+        Err(_) => record(&hub, "-", operations::DEVICE_CONNECT, 408, "no CONNECT in time"),
     }
     // Clients wait for the end of the connection after DISCONNECT, and TLS wants its own goodbye.
-    let _ = timeout(WRITE_TIMEOUT, stream.shutdown()).await;
+    let _ = timeout(CLOSE_TIMEOUT, stream.shutdown()).await;
 }
 
-/// A client that was let in.
-struct Admitted {
-    device: Device,
-    number: u64,
-    notices: mpsc::Receiver<Notice>,
-    present: bool,
-    silence: Duration,
-    token_ends: Option<Instant>,
+async fn refuse<S: AsyncWrite + Unpin>(stream: &mut S, refused: Refused) {
+    // It is refused either way.
+    let _ = timeout(WRITE_TIMEOUT, write(stream, &codec::refused(refused))).await;
 }
 
-async fn first_packets<S: AsyncRead + Unpin>(
-    stream: &mut S,
-    decoder: &mut Decoder,
-) -> Option<std::vec::IntoIter<Packet>> {
-    let mut buffer = [0; READ_SIZE];
-    loop {
-        let count = stream.read(&mut buffer).await.ok().filter(|count| *count > 0)?;
-        let packets = decoder.feed(&buffer[..count]).ok()?;
-        if !packets.is_empty() {
-            return Some(packets.into_iter());
-        }
-    }
-}
-
-async fn admit(hub: &Arc<Hub>, connect: &Connect) -> Result<Admitted, Refused> {
-    let result = check(hub, connect).await;
-    let (outcome, detail) = match &result {
-        Ok(_) => (200, String::new()),
-        Err((_, detail)) => (401, detail.clone()),
-    };
-    record(hub, connect.client_id(), "device.connect", outcome, &detail);
-    result.map_err(|(refused, _)| refused)
-}
-
-async fn check(hub: &Arc<Hub>, connect: &Connect) -> Result<Admitted, (Refused, String)> {
-    let no = |why: &str| (Refused::NotAuthorized, why.to_owned());
-    let user_name = connect.user_name().unwrap_or("");
-    let login = Login::parse(connect.client_id(), user_name).ok_or_else(|| no("client id or user name"))?;
-    if hub.knobs().lacks(operations::DEVICE_CONNECT) {
-        return Err(no("switched off"));
-    }
-    if !hub.names.contains(&login.host) {
-        return Err(no("another host"));
-    }
-    let identity = hub.identity(&login.id).ok_or_else(|| no("no such identity"))?;
-    let token = connect.password().and_then(|password| std::str::from_utf8(password).ok()).unwrap_or("");
-    let now = hub.now().as_second();
-    let expires = auth::device(token, &hub.names, &hub.policies, &login.id, &identity, now)
-        .map_err(|denied| no(&denied.to_string()))?;
-    let Login { id, api_version, model, .. } = login;
-    let clean = connect.clean_session();
-    let (reply, number, notices) = hub.connect(id.clone(), clean, model).await.map_err(|failure| {
-        let Failure { code, message } = failure;
-        let refused = if code.status >= 500 { Refused::Unavailable } else { Refused::NotAuthorized };
-        (refused, format!("{} {message}", code.name))
-    })?;
-    let Reply::Session { present, session } = reply else { return Err(no("no session")) };
-    let left = u64::try_from(expires.saturating_sub(now)).unwrap_or(0);
-    Ok(Admitted {
-        device: Device::new(Arc::clone(hub), id, session, api_version),
-        number,
-        notices,
-        present,
-        silence: silence(connect.keep_alive()),
-        // Tokens that outlive the monotonic clock never end.
-        token_ends: Instant::now().checked_add(Duration::from_secs(left)),
-    })
-}
-
-/// One and a half keep-alives, as MQTT has it.
-fn silence(keep_alive: u16) -> Duration {
-    match keep_alive {
-        0 => MAX_SILENCE,
-        seconds => Duration::from_millis(u64::from(seconds) * 1500).min(MAX_SILENCE),
-    }
-}
-
-/// Goes on until the client goes, misbehaves, falls silent, is replaced, or its token ends.
-async fn converse<S>(stream: &mut S, decoder: &mut Decoder, admitted: &mut Admitted)
+/// Welcomes a client and goes on with it to the end.
+async fn converse<S>(hub: &Arc<Hub>, stream: &mut S, input: &mut Input, admitted: Admitted, stop: &CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut buffer = [0; READ_SIZE];
-    let mut deadline = Instant::now() + admitted.silence;
-    let far = Instant::now() + MAX_SILENCE * 1000;
-    loop {
-        let mut out = Vec::new();
-        let next = tokio::select! {
-            read = timeout_at(deadline, stream.read(&mut buffer)) => {
-                let Ok(Ok(count @ 1..)) = read else { return };
-                deadline = Instant::now() + admitted.silence;
-                let Ok(packets) = decoder.feed(&buffer[..count]) else { return };
-                take(&mut admitted.device, packets, &mut out).await
+    let Admitted { id, api_version, session, ties, present, silence, expires, will } = admitted;
+    let Ties { number, mut notices, cut } = ties;
+    let device = Device::new(Arc::clone(hub), id, session, api_version, cut);
+    let mut talk = Talk { stream, input, device, out: codec::accepted(present) };
+    let end = stop.run_until_cancelled(talk.run(&mut notices, silence, expires)).await.unwrap_or(End::Stopped);
+    let id = talk.device.id;
+    hub.disconnected(&id, number);
+    let subject = id.to_string();
+    if will && end.unexpected() {
+        record(hub, &subject, operations::DEVICE_MESSAGE, 200, "will");
+    }
+    let (outcome, detail) = end.outcome();
+    record(hub, &subject, operations::DEVICE_DISCONNECT, outcome, detail);
+}
+
+/// A conversation under way.
+struct Talk<'c, S> {
+    stream: &'c mut S,
+    input: &'c mut Input,
+    device: Device,
+    /// What is to be sent.
+    out: Vec<u8>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
+    async fn run(&mut self, notices: &mut mpsc::Receiver<Notice>, silence: Duration, expires: Option<i64>) -> End {
+        // What came together with the CONNECT waits already.
+        if let Err(end) = self.packets().await {
+            return end;
+        }
+        let hub = Arc::clone(&self.device.hub);
+        let over = expired(&hub, expires);
+        tokio::pin!(over);
+        let mut deadline = Instant::now() + silence;
+        loop {
+            let next = tokio::select! {
+                end = self.device.cut() => return end,
+                () = &mut over => return End::Expired,
+                read = timeout_at(deadline, self.input.read(self.stream)) => match read {
+                    Err(_) => return End::Silent,
+                    Ok(false) => return End::Lost,
+                    Ok(true) => {
+                        deadline = Instant::now() + silence;
+                        self.packets().await
+                    }
+                },
+                Some(notice) = notices.recv() => match self.device.notice(&notice, &mut self.out).await {
+                    Ok(()) => self.flush().await,
+                    Err(end) => Err(end),
+                },
+            };
+            if let Err(end) = next {
+                return end;
             }
-            notice = admitted.notices.recv() => {
-                // The hub dropped its end: another connection took over, or the identity went.
-                let Some(notice) = notice else { return };
-                admitted.device.notice(&notice, &mut out).map_or(Next::Close, |()| Next::Stay)
+        }
+    }
+
+    /// Carries out what has been read, and sends the answers.
+    async fn packets(&mut self) -> Result<(), End> {
+        loop {
+            let carried = match self.input.next() {
+                Err(malformed) => Err(malformed.into()),
+                Ok(None) => return self.flush().await,
+                Ok(Some(packet)) => self.device.packet(packet, &mut self.out).await,
+            };
+            match carried {
+                Ok(Next::Stay) if self.out.len() < WRITE_SIZE => {}
+                Ok(Next::Stay) => self.flush().await?,
+                Ok(Next::Close) => return self.flush().await.and(Err(End::Left)),
+                Err(End::Malformed(malformed)) => {
+                    // What came before it in good order is answered.
+                    return self.flush().await.and(Err(malformed.into()));
+                }
+                Err(end) => return Err(end),
             }
-            () = tokio::time::sleep_until(admitted.token_ends.unwrap_or(far)) => return,
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        let writing = timeout(WRITE_TIMEOUT, write(self.stream, &self.out));
+        let written = tokio::select! {
+            end = self.device.cut() => return Err(end),
+            written = writing => written,
         };
-        if !write(stream, &out).await || next == Next::Close {
-            return;
+        // One large answer does not stay with the connection for good.
+        self.out = Vec::new();
+        match written {
+            Err(_) => Err(End::Deaf),
+            Ok(Err(_)) => Err(End::Lost),
+            Ok(Ok(())) => Ok(()),
         }
     }
 }
 
-async fn take(device: &mut Device, packets: Vec<Packet>, out: &mut Vec<u8>) -> Next {
-    for packet in packets {
-        match device.packet(packet, out).await {
-            Ok(Next::Stay) => {}
-            Ok(Next::Close) => return Next::Close,
-            Err(malformed) => {
-                tracing::debug!(device = %device.id, %malformed, "connection dropped");
-                return Next::Close;
+/// Returns when a token is over by the hub's clock, which may be moved.
+async fn expired(hub: &Hub, expires: Option<i64>) {
+    let Some(expires) = expires else { return std::future::pending().await };
+    let mut clock = hub.clock();
+    loop {
+        let left = expires.saturating_sub(hub.now().as_second());
+        let Some(left) = u64::try_from(left).ok().filter(|left| *left > 0) else { return };
+        tokio::select! {
+            () = sleep(Duration::from_secs(left)) => {}
+            _ = clock.changed() => {}
+        }
+    }
+}
+
+/// What was read and not yet taken.
+struct Input {
+    decoder: Decoder,
+    buffer: Vec<u8>,
+    at: usize,
+    filled: usize,
+}
+
+impl Input {
+    /// Reads on; whether there was something.
+    async fn read<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> bool {
+        let Ok(count @ 1..) = stream.read(&mut self.buffer).await else { return false };
+        (self.at, self.filled) = (0, count);
+        true
+    }
+
+    /// The next packet that is complete.
+    fn next(&mut self) -> Result<Option<Packet>, Malformed> {
+        let mut rest = &self.buffer[self.at..self.filled];
+        let packet = self.decoder.next(&mut rest);
+        self.at = self.filled - rest.len();
+        packet
+    }
+
+    /// The first packet; `None` at the end of the stream.
+    async fn first<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> Option<Result<Packet, Malformed>> {
+        while self.read(stream).await {
+            if let Some(packet) = self.next().transpose() {
+                return Some(packet);
             }
         }
+        None
     }
-    Next::Stay
 }
 
-async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> bool {
-    let writing = async {
-        stream.write_all(bytes).await?;
-        stream.flush().await
-    };
-    matches!(timeout(WRITE_TIMEOUT, writing).await, Ok(Ok(())))
+async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> std::io::Result<()> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    stream.write_all(bytes).await?;
+    stream.flush().await
 }
 
 fn record(hub: &Hub, subject: &str, operation: &str, outcome: u16, detail: &str) {

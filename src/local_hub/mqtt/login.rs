@@ -17,22 +17,34 @@ pub(super) struct Login {
     pub(super) model: Option<String>,
 }
 
+/// What of the two cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LoginError {
+    /// The client id is no id of a device or module.
+    ClientId,
+    /// The user name is not what goes with the client id.
+    UserName,
+}
+
+/// Longest id of a device or module.
+const MAX_ID: usize = 128;
+
 impl Login {
     /// Reads `{device}[/{module}]` and `{host}/{client id}/?api-version=…`. Ids are not escaped and may hold `?`, so the
     /// client id says where the query starts.
-    pub(super) fn parse(client_id: &str, user_name: &str) -> Option<Self> {
+    pub(super) fn parse(client_id: &str, user_name: &str) -> Result<Self, LoginError> {
         let id = match client_id.split_once('/') {
             None => EntityId::device(client_id),
-            Some((device, module)) if !module.is_empty() && !module.contains('/') => EntityId::module(device, module),
-            Some(_) => return None,
+            Some((device, module)) => EntityId::module(device, module),
         };
-        if id.device.is_empty() {
-            return None;
+        let fits = |id: &str| (1..=MAX_ID).contains(&id.len()) && !id.contains(['/', '+', '#']);
+        if !fits(&id.device) || !id.module.as_deref().is_none_or(fits) {
+            return Err(LoginError::ClientId);
         }
-        let (host, rest) = user_name.split_once('/')?;
-        let query = rest.strip_prefix(client_id)?;
-        if !query.is_empty() && !query.starts_with('/') {
-            return None;
+        let (host, rest) = user_name.split_once('/').ok_or(LoginError::UserName)?;
+        let query = rest.strip_prefix(client_id).ok_or(LoginError::UserName)?;
+        if host.is_empty() || (!query.is_empty() && !query.starts_with('/')) {
+            return Err(LoginError::UserName);
         }
         let mut login = Self { host: host.to_owned(), id, api_version: None, model: None };
         for (name, value) in query.trim_start_matches(['/', '?']).split('&').filter_map(|pair| pair.split_once('=')) {
@@ -43,7 +55,7 @@ impl Login {
                 _ => {}
             }
         }
-        Some(login)
+        Ok(login)
     }
 }
 
@@ -52,7 +64,7 @@ mod tests {
     use super::*;
 
     fn read(client_id: &str, user_name: &str) -> Option<(String, Option<String>, Option<String>)> {
-        Login::parse(client_id, user_name).map(|login| (login.id.to_string(), login.api_version, login.model))
+        Login::parse(client_id, user_name).ok().map(|login| (login.id.to_string(), login.api_version, login.model))
     }
 
     #[test]
@@ -73,10 +85,25 @@ mod tests {
 
     #[test]
     fn strangers_are_not() {
-        for (client_id, user_name) in
-            [("", "hub//?"), ("d1", "hub"), ("d1", "hub/d2/?"), ("d1", "hub/d11/?"), ("a/b/c", "hub/a/b/c/?")]
-        {
-            assert_eq!(read(client_id, user_name), None, "{client_id} {user_name}");
+        use LoginError::{ClientId, UserName};
+        let long = "d".repeat(129);
+        let cases = [
+            ("", "hub//?", ClientId),
+            ("/m1", "hub//m1/?", ClientId),
+            ("d1/", "hub/d1//?", ClientId),
+            ("a/b/c", "hub/a/b/c/?", ClientId),
+            ("a+b", "hub/a+b/?", ClientId),
+            ("a#b", "hub/a#b/?", ClientId),
+            (&long, "hub/d/?", ClientId),
+            ("d1", "", UserName),
+            ("d1", "hub", UserName),
+            ("d1", "/d1/?api-version=2021-04-12", UserName),
+            ("d1", "hub/d2/?", UserName),
+            ("d1", "hub/d11/?", UserName),
+            ("d1", "hub/D1/?", UserName),
+        ];
+        for (client_id, user_name, error) in cases {
+            assert_eq!(Login::parse(client_id, user_name), Err(error), "{client_id} {user_name}");
         }
     }
 }

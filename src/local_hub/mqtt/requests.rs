@@ -5,16 +5,19 @@ use std::sync::Arc;
 use mqtt_protocol_core::mqtt::packet::Qos;
 use mqtt_protocol_core::mqtt::packet::v3_1_1::{Publish, Subscribe, Unsubscribe};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::super::code::{self, Failure};
-use super::super::hub::{Hub, Notice};
+use super::super::hub::Hub;
 use super::super::journal::Call;
 use super::super::knobs::Effect;
+use super::super::live::{Cut, Notice};
 use super::super::machine::stamp::wire_time;
 use super::super::machine::{Command, EntityId, Refusal, Reply, Session};
 use super::super::operations;
 use super::super::rest::arrays_of;
 use super::codec::{self, Malformed, Packet};
+use super::end::End;
 use super::topic::{self, Target};
 
 /// What the log says of a fault.
@@ -24,8 +27,9 @@ const ASKED_FOR: &str = "a fault that was asked for";
 pub(super) struct Device {
     pub(super) hub: Arc<Hub>,
     pub(super) id: EntityId,
-    pub(super) session: Session,
-    pub(super) api_version: Option<String>,
+    session: Session,
+    api_version: Option<String>,
+    cut: oneshot::Receiver<Cut>,
     last_packet_id: u16,
 }
 
@@ -38,16 +42,40 @@ pub(super) enum Next {
     Close,
 }
 
+/// What a fault leaves of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Struck {
+    /// It is carried out.
+    Whole,
+    /// It is answered with this status instead.
+    Status(u16),
+    /// It is carried out, and the connection cut in place of the answer.
+    Unanswered,
+}
+
+/// Status, `$version` and body of an answer.
+type Answer = (u16, Option<u64>, Vec<u8>);
+
 impl Device {
-    pub(super) fn new(hub: Arc<Hub>, id: EntityId, session: Session, api_version: Option<String>) -> Self {
-        Self { hub, id, session, api_version, last_packet_id: 0 }
+    pub(super) fn new(
+        hub: Arc<Hub>,
+        id: EntityId,
+        session: Session,
+        api_version: Option<String>,
+        cut: oneshot::Receiver<Cut>,
+    ) -> Self {
+        Self { hub, id, session, api_version, cut, last_packet_id: 0 }
+    }
+
+    /// Returns when the hub ends the connection.
+    pub(super) async fn cut(&mut self) -> End {
+        (&mut self.cut).await.map_or(End::Stopped, End::Cut)
     }
 
     /// Carries one packet out and appends the answer to `out`.
-    pub(super) async fn packet(&mut self, packet: Packet, out: &mut Vec<u8>) -> Result<Next, Malformed> {
+    pub(super) async fn packet(&mut self, packet: Packet, out: &mut Vec<u8>) -> Result<Next, End> {
         match packet {
-            // One CONNECT a connection.
-            Packet::Connect(_) | Packet::OtherVersion => return Err(Malformed),
+            Packet::Connect(_) | Packet::OtherVersion => return Err(Malformed("a second CONNECT").into()),
             Packet::Publish(publish) => self.publish(&publish, out).await?,
             // Nothing is sent again, so nothing waits for a receipt; late and double ones are fine.
             Packet::Puback => {}
@@ -60,41 +88,38 @@ impl Device {
     }
 
     /// Appends a change notice.
-    pub(super) fn notice(&mut self, notice: &Notice, out: &mut Vec<u8>) -> Result<(), Malformed> {
-        let topic = format!("$iothub/twin/PATCH/properties/desired/?$version={}", notice.version);
+    pub(super) async fn notice(&mut self, notice: &Notice, out: &mut Vec<u8>) -> Result<(), End> {
         let Some(qos) = self.session.desired else { return Ok(()) };
-        self.send(&topic, notice.body.to_string().into_bytes(), qos, out)?;
-        self.record("device.notify", 200, &format!("$version={}", notice.version));
-        Ok(())
+        let (operation, detail) = (operations::DEVICE_NOTIFY, format!("$version={}", notice.version));
+        let struck = self.strike(operation, &detail).await?;
+        let outcome = match struck {
+            Struck::Whole | Struck::Unanswered => {
+                let topic = format!("$iothub/twin/PATCH/properties/desired/?{detail}");
+                self.send(&topic, notice.payload.clone(), qos, out)?;
+                200
+            }
+            // It gets lost on its way.
+            Struck::Status(status) => status,
+        };
+        self.record(operation, outcome, &detail);
+        if struck == Struck::Unanswered { Err(End::Fault) } else { Ok(()) }
     }
 
-    async fn publish(&mut self, publish: &Publish, out: &mut Vec<u8>) -> Result<(), Malformed> {
-        match (publish.qos(), publish.packet_id()) {
-            (Qos::AtMostOnce, _) => {}
-            (Qos::AtLeastOnce, Some(id)) => out.extend(codec::puback(id)),
-            // The hub does not speak QoS 2.
-            _ => return Err(Malformed),
+    async fn publish(&mut self, publish: &Publish, out: &mut Vec<u8>) -> Result<(), End> {
+        if publish.qos() == Qos::ExactlyOnce {
+            return Err(Malformed("QoS 2").into());
         }
-        let target = topic::target(publish.topic_name(), &self.id).ok_or(Malformed)?;
-        // A topic that is switched off is one that the hub does not have.
-        if self.hub.knobs().lacks(target.operation()) {
-            return Err(Malformed);
-        }
-        let (operation, rid) = match &target {
-            Target::Dropped => {
-                self.record("device.message", 200, "");
-                return Ok(());
-            }
-            Target::Get { rid } => ("device.get", *rid),
-            Target::Report { rid, .. } => ("device.report", *rid),
+        let target = topic::target(publish.topic_name(), &self.id).ok_or(Malformed("an unknown topic"))?;
+        let operation = target.operation();
+        self.there(operation, "an unknown topic")?;
+        let rid = match &target {
+            Target::Dropped => "",
+            Target::Get { rid } | Target::Report { rid, .. } => *rid,
         };
-        let effect = self.hub.strike(operation, &self.id.to_string()).await;
-        let answer = match effect {
-            Some(Effect::Status(status)) => Err(Failure::new(code::for_status(status), ASKED_FOR)),
-            Some(Effect::CutBefore) => Err(Failure::new(code::CLOSED, ASKED_FOR)),
-            Some(Effect::Delay | Effect::CutAfter) | None => {
-                self.carry_out(&target, publish.payload().as_slice()).await
-            }
+        let struck = self.strike(operation, "").await?;
+        let answer = match struck {
+            Struck::Status(status) => Err(Failure::new(code::for_status(status), ASKED_FOR)),
+            Struck::Whole | Struck::Unanswered => self.carry_out(&target, publish.payload().as_slice()).await,
         };
         let (status, version, body, detail) = match answer {
             Ok((status, version, body)) => (status, version, body, String::new()),
@@ -103,17 +128,41 @@ impl Device {
             }
         };
         self.record(operation, status, &detail);
-        if matches!(effect, Some(Effect::CutBefore | Effect::CutAfter)) {
-            // Not even the receipt goes out.
-            out.clear();
-            return Err(Malformed);
+        if struck == Struck::Unanswered {
+            return Err(End::Fault);
         }
-        let Some(qos) = self.session.responses else { return Ok(()) };
+        if let Some(id) = publish.packet_id() {
+            out.extend(codec::puback(id));
+        }
+        let Some(qos) = self.session.responses.filter(|_| target != Target::Dropped) else { return Ok(()) };
         let version = version.map(|version| format!("&$version={version}")).unwrap_or_default();
         self.send(&format!("$iothub/twin/res/{status}/?$rid={rid}{version}"), body, qos, out)
     }
 
-    async fn carry_out(&self, target: &Target<'_>, payload: &[u8]) -> Result<(u16, Option<u64>, Vec<u8>), Failure> {
+    /// What is switched off is not there.
+    fn there(&self, operation: &str, otherwise: &'static str) -> Result<(), Malformed> {
+        if self.hub.knobs().lacks(operation) { Err(Malformed(otherwise)) } else { Ok(()) }
+    }
+
+    /// What a fault does to a call, after its delay; a connection that is cut before the call ends here.
+    async fn strike(&mut self, operation: &str, detail: &str) -> Result<Struck, End> {
+        let subject = self.id.to_string();
+        let effect = tokio::select! {
+            effect = self.hub.strike(operation, &subject) => effect,
+            cut = &mut self.cut => return Err(cut.map_or(End::Stopped, End::Cut)),
+        };
+        match effect {
+            Some(Effect::Status(status)) => Ok(Struck::Status(status)),
+            Some(Effect::CutAfter) => Ok(Struck::Unanswered),
+            Some(Effect::CutBefore) => {
+                self.record(operation, code::CLOSED.status, if detail.is_empty() { ASKED_FOR } else { detail });
+                Err(End::Fault)
+            }
+            _ => Ok(Struck::Whole),
+        }
+    }
+
+    async fn carry_out(&self, target: &Target<'_>, payload: &[u8]) -> Result<Answer, Failure> {
         match target {
             Target::Get { .. } => self.get().await,
             Target::Report { version, .. } => self.report(payload, *version).await,
@@ -121,20 +170,23 @@ impl Device {
         }
     }
 
-    async fn get(&self) -> Result<(u16, Option<u64>, Vec<u8>), Failure> {
+    async fn get(&self) -> Result<Answer, Failure> {
+        self.version()?;
         match self.hub.apply(Command::DeviceGetTwin(self.id.clone())).await? {
             Reply::Document(document) => Ok((200, None, document.to_string().into_bytes())),
             _ => Err(Failure::new(code::SERVER_ERROR, "no document")),
         }
     }
 
-    async fn report(
-        &self,
-        payload: &[u8],
-        version: Option<Result<u64, ()>>,
-    ) -> Result<(u16, Option<u64>, Vec<u8>), Failure> {
-        let api_version = self.api_version.as_deref();
-        let api_version = api_version.ok_or_else(|| Refusal::Invalid("api-version is missing".to_owned()))?;
+    /// Requests about twins need an api-version in the user name.
+    fn version(&self) -> Result<&str, Refusal> {
+        self.api_version
+            .as_deref()
+            .ok_or_else(|| Refusal::Invalid("api-version is missing in the user name".to_owned()))
+    }
+
+    async fn report(&self, payload: &[u8], version: Option<Result<u64, ()>>) -> Result<Answer, Failure> {
+        let api_version = self.version()?;
         let version = version.transpose().map_err(|()| Refusal::Invalid("$version is not a number".to_owned()))?;
         let body: Value =
             serde_json::from_slice(payload).map_err(|_| Refusal::Malformed("the body is not JSON".to_owned()))?;
@@ -148,29 +200,37 @@ impl Device {
         }
     }
 
-    async fn subscribe(&mut self, subscribe: &Subscribe, out: &mut Vec<u8>) -> Result<(), Malformed> {
-        if self.hub.knobs().lacks(operations::DEVICE_SUBSCRIBE) {
-            return Err(Malformed);
-        }
+    async fn subscribe(&mut self, subscribe: &Subscribe, out: &mut Vec<u8>) -> Result<(), End> {
+        let unknown = "an unknown topic filter";
+        self.there(operations::DEVICE_SUBSCRIBE, unknown)?;
         let mut session = self.session.clone();
         let mut granted = Vec::new();
         for entry in subscribe.entries() {
             // At most QoS 1 is granted.
             let qos = u8::from(entry.sub_opts().qos() != Qos::AtMostOnce);
             let filter = entry.topic_filter();
-            if topic::is_desired(filter) && self.hub.knobs().lacks(operations::DEVICE_NOTIFY) {
-                return Err(Malformed);
+            if topic::is_desired(filter) {
+                self.there(operations::DEVICE_NOTIFY, unknown)?;
             }
-            *topic::subscription(filter, &self.id, &mut session).ok_or(Malformed)? = Some(qos);
+            *topic::subscription(filter, &self.id, &mut session).ok_or(Malformed(unknown))? = Some(qos);
             granted.push(qos);
+        }
+        let struck = self.strike(operations::DEVICE_SUBSCRIBE, "").await?;
+        if let Struck::Status(status) = struck {
+            self.record(operations::DEVICE_SUBSCRIBE, status, ASKED_FOR);
+            out.extend(codec::suback(subscribe.packet_id(), &vec![codec::FAILED; granted.len()]));
+            return Ok(());
         }
         self.keep(session).await?;
         self.record(operations::DEVICE_SUBSCRIBE, 200, "");
+        if struck == Struck::Unanswered {
+            return Err(End::Fault);
+        }
         out.extend(codec::suback(subscribe.packet_id(), &granted));
         Ok(())
     }
 
-    async fn unsubscribe(&mut self, unsubscribe: &Unsubscribe, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    async fn unsubscribe(&mut self, unsubscribe: &Unsubscribe, out: &mut Vec<u8>) -> Result<(), End> {
         let mut session = self.session.clone();
         for entry in unsubscribe.entries() {
             // To end what never was is no mistake.
@@ -183,14 +243,15 @@ impl Device {
         Ok(())
     }
 
-    async fn keep(&mut self, session: Session) -> Result<(), Malformed> {
+    async fn keep(&mut self, session: Session) -> Result<(), End> {
         let command = Command::Subscribe { id: self.id.clone(), session: session.clone() };
-        self.hub.apply(command).await.map_err(|_| Malformed)?;
+        // Without its identity the connection is about to be cut.
+        self.hub.apply(command).await.map_err(|_| Malformed("subscriptions cannot be kept"))?;
         self.session = session;
         Ok(())
     }
 
-    fn send(&mut self, topic: &str, payload: Vec<u8>, qos: u8, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    fn send(&mut self, topic: &str, payload: Vec<u8>, qos: u8, out: &mut Vec<u8>) -> Result<(), End> {
         let packet_id = (qos > 0).then(|| {
             // Ids run from 1 to 65535 and then from 1 again.
             self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);

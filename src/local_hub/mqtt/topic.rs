@@ -1,5 +1,7 @@
 //! Topics: the hub is no broker, it knows a closed list of them.
 
+use percent_encoding::percent_decode_str;
+
 use super::super::machine::{EntityId, Session};
 use super::super::operations;
 
@@ -49,8 +51,8 @@ pub(super) fn target<'t>(topic: &'t str, id: &EntityId) -> Option<Target<'t>> {
         let version = parameter(query, "$version").map(|text| text.parse().map_err(|_| ()));
         return Some(Target::Report { rid: parameter(query, "$rid").unwrap_or(""), version });
     }
-    let dropped = topic.starts_with("$iothub/methods/res/")
-        || topic.strip_prefix(&own_prefix(id)).is_some_and(|rest| rest.starts_with("messages/events"));
+    let events = |rest: &str| rest == "messages/events" || rest.starts_with("messages/events/");
+    let dropped = topic.starts_with("$iothub/methods/res/") || own(topic, id).is_some_and(events);
     dropped.then_some(Target::Dropped)
 }
 
@@ -61,17 +63,26 @@ pub(super) fn subscription<'s>(filter: &str, id: &EntityId, session: &'s mut Ses
         DESIRED => Some(&mut session.desired),
         "$iothub/methods/POST/#" => Some(&mut session.methods),
         _ => {
-            let rest = filter.strip_prefix(&own_prefix(id))?;
-            ["messages/devicebound/#", "inputs/#", "#"].contains(&rest).then_some(&mut session.messages)
+            let messages: &[&str] = match id.module {
+                None => &["messages/devicebound/#"],
+                Some(_) => &["messages/devicebound/#", "inputs/#", "#"],
+            };
+            messages.contains(&own(filter, id)?).then_some(&mut session.messages)
         }
     }
 }
 
-/// Topics that carry the sender's name start with it.
-fn own_prefix(id: &EntityId) -> String {
+/// What follows the sender's own name in a topic that has to carry it. Some SDKs escape it there, some do not.
+fn own<'t>(topic: &'t str, id: &EntityId) -> Option<&'t str> {
+    let named = |topic: &'t str, kind: &str, name: &str| {
+        let (given, rest) = topic.strip_prefix(kind)?.split_once('/')?;
+        let same = given == name || percent_decode_str(given).decode_utf8().is_ok_and(|given| given == name);
+        same.then_some(rest)
+    };
+    let rest = named(topic, "devices/", &id.device)?;
     match &id.module {
-        None => format!("devices/{}/", id.device),
-        Some(module) => format!("devices/{}/modules/{module}/", id.device),
+        None => Some(rest),
+        Some(module) => named(rest, "modules/", module),
     }
 }
 
@@ -93,9 +104,24 @@ mod tests {
         assert_eq!(target(report, &device), Some(Target::Report { rid: "7", version: Some(Ok(3)) }));
         assert_eq!(target("devices/d1/messages/events/", &device), Some(Target::Dropped));
         assert_eq!(target("devices/d1/modules/m1/messages/events/x=1", &module), Some(Target::Dropped));
-        for topic in ["devices/d2/messages/events/", "anything", "$iothub/twin/GET", "$iothub/twin/res/200/?$rid=1"] {
+        let escaped = EntityId::device("a=b");
+        assert_eq!(target("devices/a%3Db/messages/events/", &escaped), Some(Target::Dropped));
+        assert_eq!(target("devices/a=b/messages/events/x%3D1=2", &escaped), Some(Target::Dropped));
+        for topic in [
+            "devices/d2/messages/events/",
+            "devices/d1/modules/m1/messages/events/",
+            "devices/d1/messages/eventsx",
+            "devices/d1/messages/devicebound/",
+            "devices/d1",
+            "anything",
+            "$iothub/twin/GET",
+            "$iothub/twin/get/?$rid=1",
+            "$iothub/twin/res/200/?$rid=1",
+            "$iothub/twin/PATCH/properties/desired/?$rid=1",
+        ] {
             assert_eq!(target(topic, &device), None, "{topic}");
         }
+        assert_eq!(target("devices/d1/messages/events/", &module), None);
     }
 
     #[test]
@@ -109,8 +135,25 @@ mod tests {
         ] {
             assert!(subscription(filter, &device, &mut session).is_some(), "{filter}");
         }
-        for filter in ["#", "devices/d2/messages/devicebound/#", "$iothub/#"] {
+        for filter in [
+            "#",
+            "+",
+            "$iothub/#",
+            "$iothub/twin/#",
+            "$iothub/twin/res/200/#",
+            "$iothub/twin/PATCH/properties/desired/",
+            "devices/d1/#",
+            "devices/d1/messages/events/#",
+            "devices/d1/modules/m1/#",
+            "devices/d2/messages/devicebound/#",
+            "devices/+/messages/devicebound/#",
+        ] {
             assert!(subscription(filter, &device, &mut session).is_none(), "{filter}");
         }
+        let module = EntityId::module("d1", "m 1");
+        for filter in ["devices/d1/modules/m%201/#", "devices/d1/modules/m 1/inputs/#"] {
+            assert!(subscription(filter, &module, &mut session).is_some(), "{filter}");
+        }
+        assert!(subscription("devices/d1/messages/devicebound/#", &module, &mut session).is_none());
     }
 }

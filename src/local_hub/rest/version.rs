@@ -28,7 +28,8 @@ const KNOWN: [&str; 18] = [
 const FIRST_WITH_ARRAYS: &str = "2019-10-01";
 
 /// Whether the service knows this api-version.
-pub(super) fn known(version: &str) -> bool {
+#[must_use]
+pub fn known(version: &str) -> bool {
     KNOWN.contains(&version)
 }
 

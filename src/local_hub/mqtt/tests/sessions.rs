@@ -1,0 +1,76 @@
+//! Subscriptions and connections that come and go.
+
+use serde_json::json;
+
+use super::super::bytes::{packet, text};
+use super::raw::{ANSWERS, CHANGES, CLEAN, KEEP, connect, logged};
+use crate::local_hub::testing::Stage;
+
+#[tokio::test]
+async fn subscriptions_outlive_the_connection_unless_the_session_is_clean() {
+    let stage = Stage::start().await;
+    let key = stage.device("d1").await;
+    let patch = async |n: u32| {
+        stage.call("PATCH", "/twins/d1", Some(json!({"properties": {"desired": {"n": n}}}))).await;
+    };
+    let (mut first, _) = connect(&stage, "d1", &key, KEEP).await;
+    first.subscribe(CHANGES, 1).await;
+    first.subscribe(ANSWERS, 0).await;
+    // The newer connection takes over.
+    let (mut second, code) = connect(&stage, "d1", &key, KEEP).await;
+    assert_eq!(code, 0x100);
+    first.ended().await;
+    logged(&stage, "device.disconnect", 400, "400027").await;
+    assert_eq!(stage.call("GET", "/twins/d1", None).await.body["connectionState"], "Connected");
+    patch(1).await;
+    let notice = second.message().await;
+    assert_eq!((notice.topic.as_str(), notice.id), ("$iothub/twin/PATCH/properties/desired/?$version=2", Some(1)));
+    second.write(&[0xe0, 0]).await;
+    second.ended().await;
+    // Changes made while it is away are not kept for it.
+    patch(2).await;
+    let (mut third, code) = connect(&stage, "d1", &key, KEEP).await;
+    assert_eq!(code, 0x100);
+    patch(3).await;
+    assert_eq!(third.message().await.topic, "$iothub/twin/PATCH/properties/desired/?$version=4");
+    // What is ended is not told, and the other subscription stays.
+    third.write(&packet(0xa2, &[vec![0, 5], text(CHANGES), text("unknown")].concat())).await;
+    assert_eq!(third.read().await, Some((0xb0, vec![0, 5])));
+    patch(4).await;
+    third.report("$rid=1", "{}").await;
+    assert_eq!(third.message().await.topic, "$iothub/twin/res/204/?$rid=1&$version=2");
+    let (mut fourth, code) = connect(&stage, "d1", &key, CLEAN).await;
+    assert_eq!(code, 0);
+    fourth.report("$rid=2", "{}").await;
+    fourth.write(&[0xc0, 0]).await;
+    assert_eq!(fourth.read().await, Some((0xd0, vec![])));
+}
+
+#[tokio::test]
+async fn a_session_goes_with_its_identity() {
+    let stage = Stage::start().await;
+    let key = stage.device("d1").await;
+    let (mut device, _) = connect(&stage, "d1", &key, KEEP).await;
+    device.subscribe(ANSWERS, 0).await;
+    stage.call_with("DELETE", "/devices/d1", None, &[("if-match", "*")]).await;
+    device.ended().await;
+    let key = stage.device("d1").await;
+    let (_, code) = connect(&stage, "d1", &key, KEEP).await;
+    assert_eq!(code, 0);
+}
+
+#[tokio::test]
+async fn many_notices_come_in_the_order_of_their_versions() {
+    let stage = Stage::start().await;
+    let key = stage.device("d1").await;
+    let (mut device, _) = connect(&stage, "d1", &key, CLEAN).await;
+    device.subscribe(CHANGES, 1).await;
+    for n in 0..40 {
+        stage.call("PATCH", "/twins/d1", Some(json!({"properties": {"desired": {"n": n}}}))).await;
+    }
+    for version in 2..42 {
+        let notice = device.message().await;
+        assert_eq!(notice.json()["$version"], version);
+        assert_eq!(notice.id, Some(u16::try_from(version).unwrap() - 1));
+    }
+}
