@@ -9,6 +9,7 @@ use axum::extract::{FromRequestParts as _, RawPathParams, Request};
 use axum::handler::Handler;
 use axum::response::Response;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
+use http::{HeaderMap, Method};
 
 use self::operation::Operation;
 use super::hub::Hub;
@@ -31,7 +32,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
         ReplaceTwin, ServiceStatistics, Statistics,
     };
     let identity = || get(GetIdentity).merge(put(PutIdentity)).merge(delete(DeleteIdentity));
-    let twin = || get(GetTwin).merge(patch(PatchTwin)).merge(put(ReplaceTwin));
+    let twin = || get(GetTwin).merge(patch(PatchTwin).post(PatchTwin)).merge(put(ReplaceTwin));
     let devices = || -> MethodRouter<Arc<Hub>> { get(ListDevices).merge(post(BulkIdentities)) };
     let websockets =
         websocket::PATHS.into_iter().fold(Router::new(), |router, path| router.route(path, get(websocket::upgrade)));
@@ -62,8 +63,16 @@ impl Handler<(), Arc<Hub>> for Operation {
             let (mut head, body) = request.into_parts();
             // Paths without parameters have none to extract.
             let params = RawPathParams::from_request_parts(&mut head, &hub).await.ok();
-            handle::handle(&hub, self, params.as_ref(), head, body).await
+            handle::handle(&hub, self.really(&head.method, &head.headers), params.as_ref(), head, body).await
         })
+    }
+}
+
+impl Operation {
+    /// Java's HTTP library knows no PATCH: its SDK sends POST, and names the method that it means in a header.
+    fn really(self, method: &Method, headers: &HeaderMap) -> Self {
+        let meant = headers.get("x-http-method-override").is_some_and(|value| value == Method::PATCH.as_str());
+        if self == Self::PatchTwin && method == Method::POST && !meant { Self::WrongMethod } else { self }
     }
 }
 

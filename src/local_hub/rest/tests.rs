@@ -96,6 +96,17 @@ async fn refusals_have_code_header_and_message() {
 }
 
 #[tokio::test]
+async fn patch_can_be_named_in_a_header() {
+    let stage = Stage::start().await;
+    stage.device("d1").await;
+    let patch = || Some(json!({"tags": {"a": 1}}));
+    let meant = [("x-http-method-override", "PATCH")];
+    assert_eq!(stage.call_with("POST", "/twins/d1", patch(), &meant).await.body["tags"], json!({"a": 1}));
+    assert_eq!(stage.call_with("POST", "/twins/d1", patch(), &[]).await.status, 405);
+    assert_eq!(stage.call_with("POST", "/twins/d1", patch(), &[("x-http-method-override", "PUT")]).await.status, 405);
+}
+
+#[tokio::test]
 async fn queries_come_in_pages() {
     let stage = Stage::start().await;
     for index in 0..5 {
