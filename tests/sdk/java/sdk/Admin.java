@@ -1,0 +1,40 @@
+package sdk;
+
+import java.io.IOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpRequest.BodyPublishers;
+import java.net.http.HttpResponse.BodyHandlers;
+import java.util.Arrays;
+import java.util.stream.Collectors;
+
+/** The hub's admin port. */
+final class Admin {
+    private static final HttpClient CLIENT = HttpClient.newHttpClient();
+
+    private Admin() {}
+
+    /** Switches these operations off, and all others on. */
+    static void switchOff(String... operations) throws IOException, InterruptedException {
+        String names = Arrays.stream(operations).map(name -> '"' + name + '"').collect(Collectors.joining(", "));
+        send("PUT", "/knobs", "{\"disabled\": [" + names + "]}");
+    }
+
+    /** Cuts a device's connection at its next report, which is lost. */
+    static void cutAtNextReport(String device) throws IOException, InterruptedException {
+        String fault = "{\"operation\": \"device.report\", \"subject\": \"%s\", \"times\": 1, \"effect\": \"cutBefore\"}";
+        send("POST", "/faults", fault.formatted(device));
+    }
+
+    private static void send(String method, String path, String body) throws IOException, InterruptedException {
+        HttpRequest request = HttpRequest.newBuilder(URI.create(System.getenv("HUB_ADMIN_URL") + path))
+                .header("content-type", "application/json")
+                .method(method, BodyPublishers.ofString(body))
+                .build();
+        var answer = CLIENT.send(request, BodyHandlers.ofString());
+        if (answer.statusCode() >= 300) {
+            throw new IOException("the admin port answered " + answer.statusCode() + " " + answer.body());
+        }
+    }
+}
