@@ -13,14 +13,15 @@ up: ## The same stage, left running to explore; its state is in .stage/
 down: ## Ends what `make up` started
 	@demo/down
 
-test: lint ## Format, lints, unit tests, and integration tests against a fresh control plane
+test: lint ## Format, lints, unit tests, integration tests against a fresh control plane, and test-sdk
 	@tests/control-plane/run -- cargo test --locked --lib --test it -- --test-threads 8
+	@$(MAKE) --no-print-directory test-sdk
 
 lint: ## Format and lints, with and without the default features
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features -- -D warnings
 
-test-sdk: ## Microsoft's own Python and Node packages against the local hub; needs Python, Node, and root or user namespaces
+test-sdk: ## Microsoft's own packages against the local hub; needs Python, Node.js, a JDK, Maven, and root or user namespaces
 	cargo build --locked
 	@tests/sdk/run
