@@ -9,11 +9,15 @@ mod behaviour;
 mod event;
 mod firmware;
 mod fleet;
+mod login;
 mod session;
 mod state;
 mod talk;
+mod tls;
 mod topic;
 
 pub use behaviour::{Ack, Behaviour};
 pub use event::{Event, What};
-pub use fleet::{Device, Settings, SetupError, run};
+pub use fleet::{Settings, run};
+pub use login::Device;
+pub use tls::{Certificate, SetupError};

@@ -1,6 +1,7 @@
 //! `hubtwin device`.
 
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::connect::HubArgs;
-use crate::device::{self, Ack, Behaviour, Device, Event, Settings};
+use crate::device::{self, Ack, Behaviour, Certificate, Device, Event, Settings};
 use crate::hub::{Client, ConnectionString, DeviceId, Kind, ModuleId, Role, TwinId};
 use crate::sas::Key;
 use crate::twin::document::Object;
@@ -42,6 +43,12 @@ pub(super) struct Args {
     /// Create identities that the hub does not have
     #[arg(long)]
     create: bool,
+    /// Log in with the client certificate in this PEM file in place of a key; the hub knows it by its thumbprint
+    #[arg(long, value_name = "FILE", requires = "key_file", conflicts_with = "create")]
+    cert_file: Option<PathBuf>,
+    /// The key of the client certificate, in a PEM file
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    key_file: Option<PathBuf>,
     /// Report these properties after each connect
     #[arg(long, value_name = "JSON", default_value = "{}", value_parser = object)]
     report: Object,
@@ -74,6 +81,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         host: string.host().name().to_owned(),
         mqtt_port: args.mqtt_port,
         ca_pem: args.hub.ca_pem()?,
+        certificate: certificate(&args)?,
         behaviour: Behaviour {
             ack: match args.ack {
                 AckArg::Echo => Ack::Echo,
@@ -104,7 +112,14 @@ fn shutdown() -> anyhow::Result<CancellationToken> {
     Ok(token)
 }
 
-/// Who runs, with their keys.
+/// The client certificate, where one is given.
+fn certificate(args: &Args) -> anyhow::Result<Option<Certificate>> {
+    let (Some(cert_file), Some(key_file)) = (&args.cert_file, &args.key_file) else { return Ok(None) };
+    let read = |file: &Path| std::fs::read(file).with_context(|| format!("read {}", file.display()));
+    Ok(Some(Certificate { certificate_pem: read(cert_file)?, key_pem: read(key_file)? }))
+}
+
+/// Who runs, with their keys unless they go by a certificate.
 async fn devices(args: &Args, string: &ConnectionString) -> anyhow::Result<Vec<Device>> {
     if let Role::Device(id) = string.role() {
         anyhow::ensure!(
@@ -114,11 +129,17 @@ async fn devices(args: &Args, string: &ConnectionString) -> anyhow::Result<Vec<D
         let named = args.device.as_ref().is_none_or(|device| *device == id.device_id);
         let module = args.module.as_ref().is_none_or(|module| Some(module) == id.module_id.as_ref());
         anyhow::ensure!(named && module, "the connection string speaks for {id}");
+        if args.cert_file.is_some() {
+            return Ok(vec![Device { id: id.clone(), key: None }]);
+        }
         let key = string.key().context("the connection string holds a signature; a device needs its key")?;
-        return Ok(vec![Device { id: id.clone(), key: key.clone() }]);
+        return Ok(vec![Device { id: id.clone(), key: Some(key.clone()) }]);
+    }
+    let ids = ids(args)?;
+    if args.cert_file.is_some() {
+        return Ok(ids.into_iter().map(|id| Device { id, key: None }).collect());
     }
     let client = args.hub.client_for(string)?;
-    let ids = ids(args)?;
     let look_ups = ids.into_iter().map(|id| look_up(&client, id, args.create));
     stream::iter(look_ups).buffered(LOOK_UPS).try_collect().await
 }
@@ -147,7 +168,7 @@ async fn look_up(client: &Client, id: TwinId, create: bool) -> anyhow::Result<De
         found => found?,
     };
     let key: Key = identity.primary_key.with_context(|| format!("the hub shows no key of {id}"))?;
-    Ok(Device { id, key })
+    Ok(Device { id, key: Some(key) })
 }
 
 fn print(event: Event) {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::behaviour::Behaviour;
 use super::event::{Event, What};
-use super::fleet::Device;
+use super::login::Device;
 use super::talk::{Message, Talk};
 use super::topic;
 use crate::sas::device_resource;
@@ -101,15 +101,16 @@ impl Session {
         let _ = timeout(GOOD_BYE, self.good_bye()).await;
     }
 
-    /// A new token for the next connect.
+    /// A new token for the next connect; an empty password for a device without a key.
     fn sign(&mut self) {
         let Link { host, .. } = &*self.link;
         let Device { id, key } = &self.device;
-        let expires = (SystemTime::now() + TOKEN_LIFETIME).duration_since(UNIX_EPOCH).unwrap_or_default();
-        let resource = device_resource(host, id.device_id.as_str(), id.module());
-        let token = key.sign(&resource, None, expires.as_secs());
         let user = format!("{host}/{id}/?api-version={API_VERSION}");
-        self.connection.mqtt_options.set_credentials(user, token.expose());
+        let token = key.as_ref().map(|key| {
+            let expires = (SystemTime::now() + TOKEN_LIFETIME).duration_since(UNIX_EPOCH).unwrap_or_default();
+            key.sign(&device_resource(host, id.device_id.as_str(), id.module()), None, expires.as_secs())
+        });
+        self.connection.mqtt_options.set_credentials(user, token.as_ref().map_or("", |token| token.expose()));
     }
 
     /// Takes one event of the connection; whether it was a new connection.

@@ -20,11 +20,12 @@ impl SimulatedDevice {
     pub async fn connect(stage: &Stage, id: &str, report: Value, ack: Ack) -> Self {
         let id = Stage::id(id);
         let identity = stage.back_end.get_identity(&id).await.expect("the device is registered");
-        let device = Device { id, key: identity.primary_key.expect("the hub shows the key") };
+        let device = Device { id, key: Some(identity.primary_key.expect("the hub shows the key")) };
         let settings = device::Settings {
             host: stage.hub.host().to_owned(),
             mqtt_port: stage.hub.mqtt_port(),
             ca_pem: Some(stage.hub.ca_pem().as_bytes().to_vec()),
+            certificate: None,
             behaviour: Behaviour {
                 ack,
                 report: report.as_object().cloned().expect("a report is an object"),
