@@ -1,7 +1,11 @@
 //! The hub's rules for what tags, desired and reported properties may hold, and how it counts their size.
 //!
 //! Source: the Azure IoT Hub documentation, "Understand and use device twins in IoT Hub", sections "Tags and properties
-//! format" and "Device twin size".
+//! format" and "Device twin size". Where it leaves something open the lenient reading is taken, and the hub decides.
+//!
+//! What JSON text cannot hold never gets here: numbers that no 64-bit float holds (`1e400`) and halves of surrogate pairs
+//! are errors of its parser; of a key that stands twice in one object the last counts. An integer too large for 64 bits
+//! arrives as a float, and the rule on integers is not about floats.
 
 use std::fmt;
 
@@ -10,9 +14,9 @@ use serde_json::{Number, Value};
 use super::document::{Object, Section};
 use super::pointer::Pointer;
 
-/// Longest key in bytes of UTF-8.
+/// Longest key in bytes of UTF-8: 1 KB.
 pub const MAX_KEY_BYTES: usize = 1024;
-/// Longest string value in bytes of UTF-8.
+/// Longest string value in bytes of UTF-8: 4 KB.
 pub const MAX_STRING_BYTES: usize = 4096;
 /// Smallest integer: -2^52.
 pub const MIN_INTEGER: i64 = -(1 << 52);
@@ -55,6 +59,23 @@ pub enum Rule {
     Size,
 }
 
+impl Rule {
+    /// The rule's name in machine-readable output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::KeyCharacters => "KeyCharacters",
+            Self::KeyLength => "KeyLength",
+            Self::StringLength => "StringLength",
+            Self::IntegerRange => "IntegerRange",
+            Self::Depth => "Depth",
+            Self::Null => "Null",
+            Self::Array => "Array",
+            Self::Size => "Size",
+        }
+    }
+}
+
 /// One breach of a rule: where, which rule, and the figure that was measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -68,34 +89,88 @@ pub struct Violation {
     pub measured: String,
 }
 
+impl Violation {
+    /// What is allowed, as text; `None` where the rule has no figure.
+    #[must_use]
+    pub fn limit(&self) -> Option<String> {
+        match self.rule {
+            Rule::KeyLength => Some(MAX_KEY_BYTES.to_string()),
+            Rule::StringLength => Some(MAX_STRING_BYTES.to_string()),
+            Rule::IntegerRange => Some(format!("{MIN_INTEGER} to {MAX_INTEGER}")),
+            Rule::Depth => Some(MAX_DEPTH.to_string()),
+            Rule::Size => Some(max_bytes(self.section).to_string()),
+            Rule::KeyCharacters | Rule::Null | Rule::Array => None,
+        }
+    }
+}
+
 impl fmt::Display for Violation {
     /// One line: the JSON pointer from the twin's root, the figure, the rule, and what to do.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = self.section.absolute(&self.pointer);
-        let at = at.shortened(256);
-        let measured = &self.measured;
+        let (at, measured, limit) = (at.shortened(256), &self.measured, self.limit().unwrap_or_default());
+        write!(f, "{at}: ")?;
         match self.rule {
-            Rule::KeyCharacters => {
-                write!(f, "{at}: the key holds {measured}; keys hold no control characters, \".\", \"$\" or space")
-            }
-            Rule::KeyLength => write!(f, "{at}: the key has {measured} bytes; at most {MAX_KEY_BYTES} are allowed"),
-            Rule::StringLength => {
-                write!(f, "{at}: the string has {measured} bytes; at most {MAX_STRING_BYTES} are allowed")
-            }
+            Rule::KeyCharacters => write!(
+                f,
+                "the key holds {measured}; keys hold no control characters, \".\", \"$\" or space: give it another name"
+            ),
+            Rule::KeyLength => write!(f, "the key has {measured} bytes; at most {limit} are allowed: shorten it"),
+            Rule::StringLength => write!(f, "the string has {measured} bytes; at most {limit} are allowed: shorten it"),
             Rule::IntegerRange => {
-                write!(f, "{at}: {measured} is out of range; integers lie between {MIN_INTEGER} and {MAX_INTEGER}")
+                write!(
+                    f,
+                    "{measured} is out of range; integers lie between {MIN_INTEGER} and {MAX_INTEGER}: write it as a string"
+                )
             }
-            Rule::Depth => write!(f, "{at}: nested {measured} deep; at most {MAX_DEPTH} levels are allowed"),
-            Rule::Null => write!(f, "{at}: null is no value; leave the key out to remove it"),
+            Rule::Depth => write!(f, "nested {measured} deep; at most {limit} levels are allowed: move it further up"),
+            Rule::Null => write!(f, "null is no value; leave the key out to remove it"),
             Rule::Array => write!(
                 f,
-                "{at}: an array of {measured}; arrays are refused here, use an object, or allow them by allowArrays: true"
+                "an array of {measured}; arrays are refused here, use an object, or allow them by allowArrays: true"
             ),
             Rule::Size => write!(
                 f,
-                "{at}: {measured} bytes by the hub's counting; at most {} are allowed",
-                max_bytes(self.section)
+                "{measured} bytes by the hub's counting; at most {limit} are allowed: shorten or drop something"
             ),
+        }
+    }
+}
+
+/// A key that the hub may take and that is not wise all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// The section.
+    pub section: Section,
+    /// The path within the section.
+    pub pointer: Pointer,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.section.absolute(&self.pointer).shortened(256);
+        write!(f, "{at}: the key holds '#', which IoT Edge refuses: better give it another name")
+    }
+}
+
+/// Keys with `#`: the documentation allows them, the IoT Edge hub (`JsonEx` and its validation of twins) does not.
+#[must_use]
+pub fn warnings(section: Section, content: &Object) -> Vec<Warning> {
+    let mut found = Vec::new();
+    warn(section, &Pointer::root(), content, 1, &mut found);
+    found
+}
+
+fn warn(section: Section, at: &Pointer, members: &Object, depth: usize, found: &mut Vec<Warning>) {
+    for (key, value) in members {
+        let pointer = at.child(key);
+        if let Value::Object(members) = value
+            && depth <= MAX_DEPTH
+        {
+            warn(section, &pointer, members, depth + 1, found);
+        }
+        if key.contains('#') {
+            found.push(Warning { section, pointer });
         }
     }
 }
@@ -130,8 +205,11 @@ pub fn check_patch(section: Section, patch: &Object, arrays: Arrays) -> Vec<Viol
     found.found
 }
 
-/// The size of a section in bytes as the hub counts it: keys and strings by their UTF-8 bytes without control characters,
+/// The size of a section in bytes as the hub counts it: keys and strings by their characters without control characters,
 /// numbers 8, booleans 4, objects and arrays the sum of what they hold. Members that start with `$` do not count.
+///
+/// The documentation counts "all characters" of strings that are "UTF8-encoded". Should the service mean bytes, it refuses
+/// what is over.
 #[must_use]
 pub fn size(content: &Object) -> usize {
     content.iter().filter(|(key, _)| !key.starts_with('$')).map(|(key, value)| text_size(key) + value_size(value)).sum()
@@ -149,7 +227,12 @@ fn value_size(value: &Value) -> usize {
 }
 
 fn text_size(text: &str) -> usize {
-    text.chars().filter(|c| !c.is_control()).map(char::len_utf8).sum()
+    text.chars().filter(|c| !is_c0_or_c1(*c)).count()
+}
+
+/// The control characters of Unicode's segments C0 and C1.
+fn is_c0_or_c1(c: char) -> bool {
+    matches!(c, '\0'..='\x1f' | '\u{80}'..='\u{9f}')
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -183,7 +266,7 @@ impl Checker {
         if key.len() > MAX_KEY_BYTES {
             self.report(at, Rule::KeyLength, key.len());
         }
-        if let Some(bad) = key.chars().find(|c| c.is_control() || matches!(c, '.' | '$' | ' ')) {
+        if let Some(bad) = key.chars().find(|c| is_c0_or_c1(*c) || matches!(c, '.' | '$' | ' ')) {
             self.report(at, Rule::KeyCharacters, format!("{bad:?}"));
         }
     }
@@ -233,6 +316,8 @@ impl Checker {
 }
 
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
@@ -255,7 +340,7 @@ mod tests {
         let section =
             object(json!({"site": "rotterdam-7", "line": 4, "critical": true, "geo": {"lat": 51.95, "lon": 4.14}}));
         assert_eq!(size(&section), 64);
-        assert_eq!(size(&object(json!({"a": "ü\u{7}", "$version": 7, "b": [1, "xy"]}))), 1 + 2 + 1 + 8 + 2);
+        assert_eq!(size(&object(json!({"a": "ü\u{7}", "$version": 7, "b": [1, "xy"]}))), 1 + 1 + 1 + 8 + 2);
     }
 
     #[test]
@@ -304,10 +389,11 @@ mod tests {
         assert_eq!(
             told,
             [
-                "/tags/a: the string has 8200 bytes; at most 4096 are allowed",
-                "/tags: 8201 bytes by the hub's counting; at most 8192 are allowed",
+                "/tags/a: the string has 8200 bytes; at most 4096 are allowed: shorten it",
+                "/tags: 8201 bytes by the hub's counting; at most 8192 are allowed: shorten or drop something",
             ]
         );
+        assert_eq!((found[1].rule.name(), found[1].limit()), ("Size", Some("8192".to_owned())));
     }
 
     #[test]
