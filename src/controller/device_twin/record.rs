@@ -224,7 +224,7 @@ fn judge(inputs: &Inputs, wanted: &Wanted, twin: &Twin, now: Timestamp) -> Conve
         desired_metadata: &twin.desired_metadata,
         reported: &twin.reported,
         reported_metadata: &twin.reported_metadata,
-        connected: twin.connection_state == Some(ConnectionState::Connected),
+        seen: (twin.connection_state == Some(ConnectionState::Connected)).then_some(now),
         edge_runtime: matches!(wanted.id.module(), Some("$edgeAgent" | "$edgeHub")),
         timeout: wanted.timeout,
         now,
