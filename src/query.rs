@@ -12,6 +12,7 @@
 
 mod aggregate;
 mod ast;
+mod call;
 mod display;
 mod error;
 mod eval;
@@ -23,16 +24,18 @@ mod operand;
 mod parser;
 mod path;
 mod project;
+mod row;
 
 pub use aggregate::Groups;
 pub use ast::{
     Aggregate, ArithmeticOp, Column, ColumnValue, CompareOp, Expr, ItemType, Literal, Query, Select, Source,
 };
-pub use error::{ParseError, Problem};
-pub use functions::Function;
-pub use limits::{MAX_CHARACTERS, MAX_NESTING, MAX_PREDICATES};
-pub use parser::parse;
+pub use error::{ParseError, Problem, TooManyGroups};
+pub use functions::{Function, Functions};
+pub use limits::{MAX_CHARACTERS, MAX_COLUMNS, MAX_GROUP_BYTES, MAX_GROUPS, MAX_NESTING, MAX_PREDICATES};
+pub use parser::{parse, parse_with};
 pub use path::Path;
+pub use row::{Row, below};
 
 #[cfg(test)]
 mod examples;

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::query::Functions;
+
 /// How the hub answers what nobody could check without a live one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -25,6 +27,8 @@ pub struct Doubts {
     pub disabled_twin: DisabledTwin,
     /// Queries with `$metadata.$lastUpdated` of the root of desired or reported properties in their condition.
     pub root_metadata: RootMetadata,
+    /// Which functions a query may call.
+    pub query_functions: Functions,
     /// Which pages of a query count as a query.
     pub query_pages: QueryPages,
     /// How many messages a query counts that finds nothing.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound::{Excluded, Unbounded};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::doubts::DisabledTwin;
 use crate::twin::document::Object;
@@ -14,7 +14,7 @@ pub use self::command::{Command, Desired, Event, Fresh, Moment, Outcome, Precond
 pub use self::connection::Seen;
 pub use self::draft::Draft;
 pub use self::identity::{Authentication, Identity};
-pub use self::record::{Record, Session};
+pub use self::record::{Record, Session, TwinRow};
 pub use self::refusal::Refusal;
 
 mod command;
@@ -108,18 +108,18 @@ impl Machine {
         self.records.get(id)
     }
 
-    /// The twin documents of all devices, or of all modules, in the order of their ids, after `after` where it is given.
+    /// The twins of all devices, or of all modules, in the order of their ids, after `after` where it is given.
     pub fn twins(
         &self,
         modules: bool,
         after: Option<&EntityId>,
         seen: Seen,
-    ) -> impl Iterator<Item = (&EntityId, Value)> {
+    ) -> impl Iterator<Item = (&EntityId, TwinRow<'_>)> {
         let from = after.map_or(Unbounded, Excluded);
         self.records
             .range::<EntityId, _>((from, Unbounded))
             .filter(move |(id, _)| id.module.is_some() == modules)
-            .map(move |(id, record)| (id, record.twin_document(id, seen)))
+            .map(move |(id, record)| (id, TwinRow { id, record, seen }))
     }
 
     /// Every identity with its twin.

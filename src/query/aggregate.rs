@@ -1,5 +1,6 @@
 //! `COUNT`, `AVG`, `SUM`, `MIN`, `MAX` and `GROUP BY`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde_json::{Number, Value};
@@ -7,7 +8,10 @@ use serde_json::{Number, Value};
 use crate::twin::document::Object;
 
 use super::ast::{Aggregate, ColumnValue, Query, Select};
+use super::error::TooManyGroups;
+use super::limits::{MAX_GROUP_BYTES, MAX_GROUPS};
 use super::operand::Operand;
+use super::row::Row;
 
 /// Gathers the rows of an aggregating query. The caller adds only rows that match.
 #[derive(Debug)]
@@ -16,6 +20,8 @@ pub struct Groups<'q> {
     by_key: HashMap<Vec<Key>, usize>,
     /// In the order in which their first rows came.
     groups: Vec<Group>,
+    /// Of the values by which rows are grouped.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -54,7 +60,7 @@ impl<'q> Groups<'q> {
     /// Starts with no rows. Without `GROUP BY` there is one group from the start, so that a count of nothing is 0.
     #[must_use]
     pub fn new(query: &'q Query) -> Self {
-        let mut groups = Self { query, by_key: HashMap::new(), groups: Vec::new() };
+        let mut groups = Self { query, by_key: HashMap::new(), groups: Vec::new(), bytes: 0 };
         if query.group_by.is_empty() {
             groups.groups.push(groups.group(Vec::new()));
             groups.by_key.insert(Vec::new(), 0);
@@ -63,13 +69,21 @@ impl<'q> Groups<'q> {
     }
 
     /// Adds a row that matches.
-    pub fn add(&mut self, row: &Value) {
-        let found: Vec<Option<&Value>> = self.query.group_by.iter().map(|path| path.get(row)).collect();
-        let key: Vec<Key> = found.iter().map(|value| Key::of(*value)).collect();
+    ///
+    /// # Errors
+    ///
+    /// When there are more groups than [`MAX_GROUPS`], or larger ones than [`MAX_GROUP_BYTES`].
+    pub fn add<R: Row + ?Sized>(&mut self, row: &R) -> Result<(), TooManyGroups> {
+        let found: Vec<Option<Cow<'_, Value>>> = self.query.group_by.iter().map(|path| row.at(path.keys())).collect();
+        let key: Vec<Key> = found.iter().map(|value| Key::of(value.as_deref())).collect();
         let index = match self.by_key.get(&key) {
             Some(index) => *index,
             None => {
-                let group = self.group(found.into_iter().map(Option::<&Value>::cloned).collect());
+                self.bytes += key.iter().map(Key::bytes).sum::<usize>();
+                if self.groups.len() == MAX_GROUPS || self.bytes > MAX_GROUP_BYTES {
+                    return Err(TooManyGroups);
+                }
+                let group = self.group(found.into_iter().map(|value| value.map(Cow::into_owned)).collect());
                 self.groups.push(group);
                 self.by_key.insert(key, self.groups.len() - 1);
                 self.groups.len() - 1
@@ -81,12 +95,13 @@ impl<'q> Groups<'q> {
         if let Select::Columns(columns) = &query.select {
             for (column, tally) in columns.iter().zip(&mut group.tallies) {
                 if let ColumnValue::Aggregate(_, path) = &column.value
-                    && let Some(value) = path.get(row)
+                    && let Some(value) = row.at(path.keys())
                 {
-                    tally.add(value);
+                    tally.add(&value);
                 }
             }
         }
+        Ok(())
     }
 
     /// The rows of the answer: one for each group, in the order of their first rows, at most `TOP`.
@@ -125,14 +140,21 @@ impl<'q> Groups<'q> {
 
 impl Key {
     fn of(value: Option<&Value>) -> Self {
-        match Operand::of(value) {
+        match Operand::of(value.map(Cow::Borrowed)) {
             Operand::Undefined => Self::Missing,
             Operand::Null => Self::Null,
             Operand::Bool(value) => Self::Bool(value),
             Operand::Integer(number) => Self::Integer(number),
             Operand::Float(number) => whole(number).map_or(Self::Float(number.to_bits()), Self::Integer),
-            Operand::Text(text) => Self::Text(text.to_owned()),
+            Operand::Text(text) => Self::Text(text.into_owned()),
             Operand::Compound(compound) => Self::Compound(compound.to_string()),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Compound(text) => text.len(),
+            Self::Missing | Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Float(_) => 0,
         }
     }
 }
@@ -207,7 +229,22 @@ fn finite(number: f64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::super::parse;
-    use serde_json::{Value, json};
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn groups_are_bounded_in_number_and_bytes() {
+        let query = parse("SELECT COUNT() FROM devices GROUP BY tags").unwrap();
+        let mut groups = Groups::new(&query);
+        assert!((0..MAX_GROUPS).all(|tags| groups.add(&json!({"tags": tags})).is_ok()));
+        assert_eq!(groups.add(&json!({"tags": 0})), Ok(()), "a group that is there");
+        assert_eq!(groups.add(&json!({"tags": -1})), Err(TooManyGroups));
+
+        let mut groups = Groups::new(&query);
+        let row = |number: usize| json!({"tags": format!("{number:04}{}", "x".repeat(1024 * 1024 - 4))});
+        assert!((0..16).all(|number| groups.add(&row(number)).is_ok()));
+        assert_eq!(groups.add(&row(16)), Err(TooManyGroups));
+    }
 
     fn run(query: &str, values: &[Value]) -> Value {
         let rows: Vec<Value> = values.iter().map(|value| json!({"tags": value})).collect();

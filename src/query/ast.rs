@@ -44,6 +44,16 @@ impl Query {
         &self.group_by
     }
 
+    /// Every path in the `WHERE` condition.
+    #[must_use]
+    pub fn filter_paths(&self) -> Vec<&Path> {
+        let mut found = Vec::new();
+        if let Some(filter) = &self.filter {
+            filter.paths(&mut found);
+        }
+        found
+    }
+
     /// Whether whole rows are selected.
     #[must_use]
     pub fn is_star(&self) -> bool {
@@ -197,8 +207,32 @@ pub enum Expr {
     },
     /// A chain of one precedence, left to right: `a + b - c` or `a * b / c`.
     Arithmetic(Box<Expr>, Vec<(ArithmeticOp, Expr)>),
+    /// `[a, b, …]` as a value, at least one.
+    Array(Vec<Expr>),
     /// A function and as many arguments as it takes.
     Call(Function, Vec<Expr>),
+}
+
+impl Expr {
+    fn paths<'e>(&'e self, found: &mut Vec<&'e Path>) {
+        match self {
+            Self::Literal(_) => {}
+            Self::Path(path) => found.push(path),
+            Self::And(parts) | Self::Or(parts) | Self::Array(parts) | Self::Call(_, parts) => {
+                parts.iter().for_each(|part| part.paths(found));
+            }
+            Self::Not(inner) => inner.paths(found),
+            Self::Compare(_, left, right) => [left, right].into_iter().for_each(|side| side.paths(found)),
+            Self::In { value, list, .. } => {
+                value.paths(found);
+                list.iter().for_each(|item| item.paths(found));
+            }
+            Self::Arithmetic(first, rest) => {
+                first.paths(found);
+                rest.iter().for_each(|(_, part)| part.paths(found));
+            }
+        }
+    }
 }
 
 /// A comparison.

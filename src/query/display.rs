@@ -92,7 +92,7 @@ fn tightness(expr: &Expr) -> u8 {
             Some((ArithmeticOp::Add | ArithmeticOp::Subtract, _)) => 4,
             _ => 5,
         },
-        Expr::Literal(_) | Expr::Path(_) | Expr::Call(..) => 6,
+        Expr::Literal(_) | Expr::Path(_) | Expr::Array(_) | Expr::Call(..) => 6,
     }
 }
 
@@ -103,6 +103,19 @@ impl fmt::Display for Within<'_> {
         let Self(expr, outer) = self;
         if tightness(expr) > *outer { write!(f, "{expr}") } else { write!(f, "({expr})") }
     }
+}
+
+/// Parts of a list: each is a value, so that a condition stands in parentheses.
+fn values(parts: &[Expr]) -> Vec<Within<'_>> {
+    parts.iter().map(|part| Within(part, 3)).collect()
+}
+
+/// A space keeps an inner list's bracket from reading as `[[`.
+fn write_list(f: &mut fmt::Formatter<'_>, items: &[Expr]) -> fmt::Result {
+    let first = values(items).first().map(ToString::to_string).unwrap_or_default();
+    f.write_str(if first.starts_with('[') { "[ " } else { "[" })?;
+    joined(f, &values(items))?;
+    f.write_char(']')
 }
 
 impl fmt::Display for Expr {
@@ -124,19 +137,17 @@ impl fmt::Display for Expr {
             Self::Not(inner) => write!(f, "NOT {}", Within(inner, own - 1)),
             Self::Compare(op, left, right) => write!(f, "{} {op} {}", Within(left, own), Within(right, own)),
             Self::In { negated, value, list } => {
-                write!(f, "{} {}IN [", Within(value, own), if *negated { "N" } else { "" })?;
-                let list: Vec<Within<'_>> = list.iter().map(|item| Within(item, own)).collect();
-                joined(f, &list)?;
-                f.write_char(']')
+                write!(f, "{} {}IN ", Within(value, own), if *negated { "N" } else { "" })?;
+                write_list(f, list)
             }
+            Self::Array(items) => write_list(f, items),
             Self::Arithmetic(first, rest) => {
                 write!(f, "{}", Within(first, own))?;
                 rest.iter().try_for_each(|(op, part)| write!(f, " {op} {}", Within(part, own)))
             }
             Self::Call(function, arguments) => {
                 write!(f, "{}(", function.name())?;
-                let arguments: Vec<Within<'_>> = arguments.iter().map(|argument| Within(argument, 3)).collect();
-                joined(f, &arguments)?;
+                joined(f, &values(arguments))?;
                 f.write_char(')')
             }
         }

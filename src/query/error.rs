@@ -1,6 +1,19 @@
 //! Why a text is no query, and where.
 
-use super::limits::{MAX_CHARACTERS, MAX_NESTING, MAX_PREDICATES};
+use super::limits::{MAX_CHARACTERS, MAX_COLUMNS, MAX_GROUP_BYTES, MAX_GROUPS, MAX_NESTING, MAX_PREDICATES};
+
+/// Most characters of the query that a message repeats at once, escapes included.
+const MAX_QUOTED: usize = 64;
+
+/// A piece of the query as a message repeats it: on one line, and short.
+pub(super) fn short(text: &str) -> String {
+    let mut escaped = text.escape_debug();
+    let mut short: String = escaped.by_ref().take(MAX_QUOTED).collect();
+    if escaped.next().is_some() {
+        short.push('…');
+    }
+    short
+}
 
 /// A text that is not a query: where, and what is wrong there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +39,9 @@ pub enum Problem {
     /// More than [`MAX_PREDICATES`] comparisons, list tests and calls.
     #[error("too many conditions; at most {MAX_PREDICATES} are allowed")]
     TooManyPredicates,
+    /// More than [`MAX_COLUMNS`].
+    #[error("too many columns; at most {MAX_COLUMNS} are allowed")]
+    TooManyColumns,
     /// Something else than what the language has here.
     #[error("expected {expected}, found {found}")]
     Expected {
@@ -47,7 +63,7 @@ pub enum Problem {
     #[error("{0}; the escapes are \\', \\\", \\\\ and \\uXXXX")]
     Escape(&'static str),
     /// A number that cannot be read.
-    #[error("{0:?} is not a number, or is too large")]
+    #[error("\"{0}\" is not a number, or is too large")]
     Number(String),
     /// A name in front of a parenthesis that is no function.
     #[error("{0} is not a function")]
@@ -81,7 +97,7 @@ pub enum Problem {
     #[error("{0} is neither aggregated nor in GROUP BY")]
     NotGrouped(String),
     /// Two columns of one name.
-    #[error("two columns are named {0:?}; give one another name by AS")]
+    #[error("two columns are named \"{0}\"; give one another name by AS")]
     SameName(String),
     /// Something this source does not allow.
     #[error("{0}")]
@@ -90,3 +106,10 @@ pub enum Problem {
     #[error("SELECT * cannot be grouped; name the columns")]
     StarGrouped,
 }
+
+/// A `GROUP BY` that makes more groups, or groups by larger values, than are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "GROUP BY makes more than {MAX_GROUPS} groups, or groups by more than {MAX_GROUP_BYTES} bytes; group by a property with fewer values, or narrow the rows by WHERE"
+)]
+pub struct TooManyGroups;

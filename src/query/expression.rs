@@ -127,6 +127,9 @@ impl Parser {
         if let Some(name) = self.call_name() {
             return self.call(&name);
         }
+        if *self.peek() == Token::Symbol("[") {
+            return self.list().map(Expr::Array);
+        }
         if self.eat_symbol("(") {
             let inner = self.deeper(Self::condition)?;
             self.need_symbol(")", "\")\", AND, OR or an operator")?;
@@ -161,7 +164,7 @@ impl Parser {
         if name.eq_ignore_ascii_case("count") {
             return Err(place.error(Problem::AggregateHere("count")));
         }
-        let function = Function::named(name).map_err(|problem| place.error(problem))?;
+        let function = Function::named(name, self.functions).map_err(|problem| place.error(problem))?;
         self.predicate()?;
         self.advance();
         self.need_symbol("(", "\"(\"")?;
@@ -176,12 +179,9 @@ impl Parser {
             Ok(arguments)
         })?;
         self.need_symbol(")", "\",\" or \")\"")?;
-        let fits = match (function, arguments.as_slice()) {
-            (Function::IsDefined, [argument]) => matches!(argument, Expr::Path(_)),
-            (Function::StartsWith | Function::ArrayContains, [_, _]) => true,
-            _ => false,
-        };
-        if !fits {
+        let path_wanted = function == Function::IsDefined;
+        let fits = function.arguments().contains(&arguments.len());
+        if !fits || path_wanted && !matches!(arguments.as_slice(), [Expr::Path(_)]) {
             return Err(place.error(Problem::Arguments { name: function.name(), takes: function.takes() }));
         }
         Ok(Expr::Call(function, arguments))
@@ -210,6 +210,7 @@ mod tests {
             ("tags.a in [1, 'x', null]", "tags.a IN [1, 'x', null]"),
             ("(tags.a = tags.b) = true", "(tags.a = tags.b) = true"),
             ("startswith(DeviceId, \"p'\")", r"STARTSWITH(deviceId, 'p\'')"),
+            ("array_contains( [ [1], 2 ] , [1])", "ARRAY_CONTAINS([ [1], 2], [1])"),
         ];
         for (written, expected) in cases {
             assert_eq!(where_(written).as_deref(), Ok(expected), "{written}");

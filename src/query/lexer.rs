@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-use super::error::{ParseError, Problem};
+use super::error::{ParseError, Problem, short};
 
 /// A place in the text, both from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +38,9 @@ impl Token {
     /// How a message shows the token.
     pub fn shown(&self) -> String {
         match self {
-            Self::Word(word) => format!("\"{word}\""),
-            Self::Raw(name) => format!("[[{name}]]"),
-            Self::Text(text) => format!("the text {text:?}"),
+            Self::Word(word) => format!("\"{}\"", short(word)),
+            Self::Raw(name) => format!("[[{}]]", short(name)),
+            Self::Text(text) => format!("the text \"{}\"", short(text)),
             Self::Integer(number) => format!("the number {number}"),
             Self::Float(number) => format!("the number {number}"),
             Self::Symbol(symbol) => format!("\"{symbol}\""),
@@ -167,7 +167,7 @@ impl Lexer<'_> {
                 written.push_str(&self.take_while(is_name_part));
             }
         }
-        read_number(&written, hexadecimal).ok_or(Problem::Number(written))
+        read_number(&written, hexadecimal).ok_or_else(|| Problem::Number(short(&written)))
     }
 
     fn text(&mut self) -> Result<Token, Problem> {

@@ -1,5 +1,6 @@
 //! Values inside a condition: borrowed from the row or the query, compared and calculated by the language's rules.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use serde_json::{Number, Value};
@@ -7,7 +8,7 @@ use serde_json::{Number, Value};
 use super::ast::{ArithmeticOp, CompareOp, Literal};
 
 /// A value inside a condition.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Operand<'v> {
     /// Not there, or without meaning.
     Undefined,
@@ -15,20 +16,24 @@ pub(super) enum Operand<'v> {
     Bool(bool),
     Integer(i64),
     Float(f64),
-    Text(&'v str),
+    Text(Cow<'v, str>),
     /// An array or an object: neither compared nor calculated with.
-    Compound(&'v Value),
+    Compound(Cow<'v, Value>),
 }
 
 impl<'v> Operand<'v> {
-    pub fn of(value: Option<&'v Value>) -> Self {
-        match value {
-            None => Self::Undefined,
-            Some(Value::Null) => Self::Null,
-            Some(Value::Bool(value)) => Self::Bool(*value),
-            Some(Value::Number(number)) => Self::number(number),
-            Some(Value::String(text)) => Self::Text(text),
-            Some(compound @ (Value::Array(_) | Value::Object(_))) => Self::Compound(compound),
+    pub fn of(value: Option<Cow<'v, Value>>) -> Self {
+        let Some(value) = value else { return Self::Undefined };
+        match value.as_ref() {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(number) => Self::number(number),
+            Value::String(_) => match value {
+                Cow::Borrowed(value) => value.as_str().map_or(Self::Undefined, |text| Self::Text(text.into())),
+                Cow::Owned(Value::String(text)) => Self::Text(text.into()),
+                Cow::Owned(_) => Self::Undefined,
+            },
+            Value::Array(_) | Value::Object(_) => Self::Compound(value),
         }
     }
 
@@ -39,7 +44,7 @@ impl<'v> Operand<'v> {
             Literal::Bool(value) => Self::Bool(*value),
             Literal::Integer(number) => Self::Integer(*number),
             Literal::Float(number) => Self::Float(*number),
-            Literal::Text(text) => Self::Text(text),
+            Literal::Text(text) => Self::Text(text.into()),
         }
     }
 
@@ -47,8 +52,21 @@ impl<'v> Operand<'v> {
         truth.map_or(Self::Undefined, Self::Bool)
     }
 
-    pub fn as_truth(self) -> Option<bool> {
-        if let Self::Bool(value) = self { Some(value) } else { None }
+    pub fn as_truth(&self) -> Option<bool> {
+        if let Self::Bool(value) = self { Some(*value) } else { None }
+    }
+
+    /// The value as JSON has it; `None` when it is undefined.
+    pub fn into_value(self) -> Option<Value> {
+        Some(match self {
+            Self::Undefined => return None,
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(value),
+            Self::Integer(number) => Value::from(number),
+            Self::Float(number) => Value::from(number),
+            Self::Text(text) => Value::from(text.into_owned()),
+            Self::Compound(value) => value.into_owned(),
+        })
     }
 
     fn number(number: &Number) -> Self {
@@ -58,23 +76,23 @@ impl<'v> Operand<'v> {
         }
     }
 
-    fn as_float(self) -> Option<f64> {
+    pub fn as_float(&self) -> Option<f64> {
         match self {
             // Beyond 2^53 the nearest float is as near as the hub's own arithmetic gets.
             #[expect(clippy::cast_precision_loss, reason = "the nearest float is wanted")]
-            Self::Integer(number) => Some(number as f64),
-            Self::Float(number) => Some(number),
+            Self::Integer(number) => Some(*number as f64),
+            Self::Float(number) => Some(*number),
             _ => None,
         }
     }
 }
 
 /// Undefined unless both are primitives of one type. Texts compare by code point, which also orders timestamps.
-pub(super) fn compare(op: CompareOp, left: Operand<'_>, right: Operand<'_>) -> Option<bool> {
+pub(super) fn compare(op: CompareOp, left: &Operand<'_>, right: &Operand<'_>) -> Option<bool> {
     let order = match (left, right) {
         (Operand::Text(a), Operand::Text(b)) => a.cmp(b),
-        (Operand::Integer(a), Operand::Integer(b)) => a.cmp(&b),
-        (Operand::Bool(a), Operand::Bool(b)) => a.cmp(&b),
+        (Operand::Integer(a), Operand::Integer(b)) => a.cmp(b),
+        (Operand::Bool(a), Operand::Bool(b)) => a.cmp(b),
         (Operand::Null, Operand::Null) => Ordering::Equal,
         (a, b) => a.as_float()?.partial_cmp(&b.as_float()?)?,
     };
@@ -89,14 +107,14 @@ pub(super) fn compare(op: CompareOp, left: Operand<'_>, right: Operand<'_>) -> O
 }
 
 /// Undefined unless both are numbers and the result is finite. Whole numbers stay whole where the result is.
-pub(super) fn calculate<'v>(op: ArithmeticOp, left: Operand<'v>, right: Operand<'v>) -> Operand<'v> {
+pub(super) fn calculate<'v>(op: ArithmeticOp, left: &Operand<'_>, right: &Operand<'_>) -> Operand<'v> {
     if let (Operand::Integer(a), Operand::Integer(b)) = (left, right) {
         let exact = match op {
-            ArithmeticOp::Add => a.checked_add(b),
-            ArithmeticOp::Subtract => a.checked_sub(b),
-            ArithmeticOp::Multiply => a.checked_mul(b),
-            ArithmeticOp::Divide => a.checked_div(b).filter(|quotient| quotient.checked_mul(b) == Some(a)),
-            ArithmeticOp::Remainder => a.checked_rem(b),
+            ArithmeticOp::Add => a.checked_add(*b),
+            ArithmeticOp::Subtract => a.checked_sub(*b),
+            ArithmeticOp::Multiply => a.checked_mul(*b),
+            ArithmeticOp::Divide => a.checked_div(*b).filter(|quotient| quotient.checked_mul(*b) == Some(*a)),
+            ArithmeticOp::Remainder => a.checked_rem(*b),
         };
         if let Some(exact) = exact {
             return Operand::Integer(exact);

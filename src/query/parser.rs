@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::ast::{Aggregate, Column, ColumnValue, Query, Select, Source};
-use super::error::{ParseError, Problem};
+use super::error::{ParseError, Problem, short};
+use super::functions::Functions;
 use super::lexer::{Place, Token, tokens};
-use super::limits::MAX_CHARACTERS;
+use super::limits::{MAX_CHARACTERS, MAX_COLUMNS};
 use super::path::{Path, Segment};
 
 /// Words that are no plain keys; as a key they stand in `[[ ]]`.
@@ -38,11 +39,20 @@ pub(super) fn is_reserved(word: &str) -> bool {
 ///
 /// [`ParseError`] says where the text stops being a query, what could stand there, and what does.
 pub fn parse(text: &str) -> Result<Query, ParseError> {
+    parse_with(text, Functions::Evidence)
+}
+
+/// As [`parse`], with a say in which functions there are.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_with(text: &str, functions: Functions) -> Result<Query, ParseError> {
     let characters = text.chars().count();
     if characters > MAX_CHARACTERS {
         return Err(Place::START.error(Problem::TooLong(characters)));
     }
-    Parser::new(tokens(text)?).query()
+    Parser::new(tokens(text)?, functions).query()
 }
 
 /// What `AVG` and its like are called in any case.
@@ -53,14 +63,15 @@ pub(super) fn aggregate_named(name: &str) -> Option<Aggregate> {
 
 pub(super) struct Parser {
     tokens: Vec<(Place, Token)>,
+    pub(super) functions: Functions,
     next: usize,
     pub(super) depth: usize,
     pub(super) predicates: usize,
 }
 
 impl Parser {
-    fn new(tokens: Vec<(Place, Token)>) -> Self {
-        Self { tokens, next: 0, depth: 0, predicates: 0 }
+    fn new(tokens: Vec<(Place, Token)>, functions: Functions) -> Self {
+        Self { tokens, functions, next: 0, depth: 0, predicates: 0 }
     }
 
     // Tokens.
@@ -169,6 +180,9 @@ impl Parser {
         }
         let mut columns = Vec::new();
         loop {
+            if columns.len() == MAX_COLUMNS {
+                return Err(self.place().error(Problem::TooManyColumns));
+            }
             columns.push((self.place(), self.column()?));
             if !self.eat_symbol(",") {
                 return Ok(Some(columns));
@@ -190,7 +204,7 @@ impl Parser {
         let count = name.eq_ignore_ascii_case("count");
         let Some(aggregate) = aggregate_named(name).map(Some).or(count.then_some(None)) else {
             let expected = "COUNT, AVG, SUM, MIN, MAX or a path";
-            return Err(place.error(Problem::Expected { expected, found: format!("the call of {name}") }));
+            return Err(place.error(Problem::Expected { expected, found: format!("the call of {}", short(name)) }));
         };
         self.advance();
         self.need_symbol("(", "\"(\"")?;
@@ -281,10 +295,10 @@ fn check_columns(columns: &Option<Vec<(Place, Column)>>, grouped: &[Path], list:
             && many_rows_in_one
             && !grouped.contains(path)
         {
-            return Err(place.error(Problem::NotGrouped(path.to_string())));
+            return Err(place.error(Problem::NotGrouped(short(&path.to_string()))));
         }
         if !names.insert(column.name()) {
-            return Err(place.error(Problem::SameName(column.name().to_owned())));
+            return Err(place.error(Problem::SameName(short(column.name()))));
         }
     }
     Ok(())
@@ -369,6 +383,37 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(parse(text).unwrap_err().to_string(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn messages_repeat_little_of_the_query() {
+        let long = "x".repeat(3000);
+        let texts = [
+            format!("SELECT * FROM {long}"),
+            format!("SELECT * FROM devices WHERE tags.a '{long}'"),
+            format!("SELECT * FROM devices WHERE {long}(1)"),
+            format!("SELECT * FROM devices WHERE 1{long}"),
+            format!("SELECT {long}() FROM devices"),
+            format!("SELECT {long}, COUNT() FROM devices"),
+            format!("SELECT tags.{long}, {long} FROM devices"),
+            format!("SELECT * FROM devices WHERE tags.a 'xxx{}'", "\u{1}".repeat(3000)),
+            format!("SELECT tags.a [[xxx{}\n]]", "\n".repeat(3000)),
+        ];
+        for text in texts {
+            let told = parse(&text).unwrap_err().to_string();
+            assert!(told.contains("xxx") && told.contains('…') && told.len() < 250, "{told}");
+            assert!(!told.contains(char::is_control), "{told}");
+        }
+    }
+
+    #[test]
+    fn columns_are_counted() {
+        let text = |columns: usize| {
+            let columns: Vec<String> = (0..columns).map(|number| format!("tags.c{number}")).collect();
+            format!("SELECT {} FROM devices", columns.join(", "))
+        };
+        assert!(parse(&text(MAX_COLUMNS)).is_ok());
+        assert_eq!(parse(&text(MAX_COLUMNS + 1)).unwrap_err().problem, Problem::TooManyColumns);
     }
 
     #[test]

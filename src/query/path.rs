@@ -1,7 +1,5 @@
 //! Paths from the root of a twin, resolved once when the query is parsed.
 
-use serde_json::Value;
-
 /// Names of the fields at the root of a row of any source.
 const ROOT: [&str; 29] = [
     "deviceId",
@@ -83,12 +81,6 @@ impl Path {
     #[must_use]
     pub fn last(&self) -> &str {
         self.0.last().map_or("", String::as_str)
-    }
-
-    /// The value at the path; `None` when nothing is there.
-    #[must_use]
-    pub fn get<'r>(&self, row: &'r Value) -> Option<&'r Value> {
-        self.0.iter().try_fold(row, |value, key| value.as_object()?.get(key))
     }
 
     /// Whether the key at `index`, written as a plain name, is read back as itself.

@@ -4,33 +4,34 @@ use serde_json::Value;
 
 use crate::twin::document::Object;
 
-use super::aggregate::Groups;
 use super::ast::{ColumnValue, Query, Select};
+use super::row::Row;
 
 impl Query {
     /// The answer's row for one row of the source: the row itself for `*`, otherwise an object of the columns whose paths
     /// are there. Columns that need many rows are left to [`Groups`].
     #[must_use]
-    pub fn project(&self, row: &Value) -> Value {
-        let Select::Columns(columns) = &self.select else { return row.clone() };
+    pub fn project<R: Row + ?Sized>(&self, row: &R) -> Value {
+        let Select::Columns(columns) = &self.select else { return row.whole() };
         let mut projected = Object::new();
         for column in columns {
             if let ColumnValue::Path(path) = &column.value
-                && let Some(value) = path.get(row)
+                && let Some(value) = row.at(path.keys())
             {
-                projected.insert(column.name().to_owned(), value.clone());
+                projected.insert(column.name().to_owned(), value.into_owned());
             }
         }
         Value::Object(projected)
     }
 
-    /// The whole answer over `rows`: selected, projected or aggregated, and at most `TOP` of them.
+    /// The whole answer over few rows: selected, projected or aggregated, and at most `TOP` of them.
+    #[cfg(any(test, fuzzing))]
     #[must_use]
     pub fn run<'r>(&self, rows: impl IntoIterator<Item = &'r Value>) -> Vec<Value> {
-        let selected = rows.into_iter().filter(|row| self.matches(row));
+        let selected = rows.into_iter().filter(|row| self.matches(*row));
         if self.is_aggregate() {
-            let mut groups = Groups::new(self);
-            selected.for_each(|row| groups.add(row));
+            let mut groups = super::Groups::new(self);
+            selected.for_each(|row| groups.add(row).expect("tests group few rows"));
             return groups.finish();
         }
         let top = self.top.map_or(usize::MAX, |top| usize::try_from(top).unwrap_or(usize::MAX));

@@ -3,7 +3,11 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{ArithmeticOp, Column, ColumnValue, CompareOp, Expr, Function, Literal, Query, Select, Source, parse};
+use super::functions::ALL;
+use super::{
+    ArithmeticOp, Column, ColumnValue, CompareOp, Expr, Function, Functions, Literal, ParseError, Query, Select,
+    Source, parse_with,
+};
 use crate::query::Aggregate;
 use crate::query::path::{Path, Segment};
 
@@ -17,9 +21,17 @@ fn row() -> Value {
 
 /// Parses and, where that works, evaluates: none of it panics.
 fn exercise(text: &str) -> Option<Query> {
+    // What the hub takes by default is read in the same way by both.
+    if let Ok(query) = parse_with(text, Functions::Evidence) {
+        assert_eq!(parse(text).as_ref(), Ok(&query));
+    }
     let query = parse(text).ok()?;
     let _answer = query.run(&[row(), json!({}), json!(null)]);
     Some(query)
+}
+
+fn parse(text: &str) -> Result<Query, ParseError> {
+    parse_with(text, Functions::Documented)
 }
 
 fn path() -> impl Strategy<Value = Path> {
@@ -101,8 +113,14 @@ fn expr() -> impl Strategy<Value = Expr> {
                 .prop_map(|(negated, value, list)| Expr::In { negated, value, list }),
             chain(sums.clone().boxed()),
             chain(products.clone().boxed()),
-            (prop::sample::select(vec![Function::StartsWith, Function::ArrayContains]), inner.clone(), inner)
-                .prop_map(|(function, first, second)| Expr::Call(function, vec![first, second])),
+            prop::collection::vec(inner.clone(), 1..3).prop_map(Expr::Array),
+            (prop::sample::select(ALL), inner.clone(), inner.clone(), inner).prop_filter_map(
+                "IS_DEFINED takes a path",
+                |(function, first, second, third)| {
+                    let arguments = [first, second, third].into_iter().take(*function.arguments().start()).collect();
+                    (function != Function::IsDefined).then_some(Expr::Call(function, arguments))
+                }
+            ),
         ]
     })
 }
@@ -167,6 +185,9 @@ fn pieces() -> impl Strategy<Value = String> {
         "$version",
         "is_defined(",
         "STARTSWITH(",
+        "SUBSTRING(",
+        "CONCAT(",
+        "as_number(",
         "COUNT()",
         "avg(",
         "1",

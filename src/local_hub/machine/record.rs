@@ -1,15 +1,41 @@
 //! An identity with its twin, and the documents that are made of the two.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::connection::{Connection, Seen};
 use super::draft::SCOPE;
+use super::section::within;
 use super::stamp::wire_time_or_never;
 use super::twin::Twin;
 use super::{EntityId, Identity};
-use crate::twin::document::Object;
+use crate::query::{Row, below};
+
+/// The members of a twin in the order that the service has.
+const MEMBERS: [&str; 19] = [
+    "deviceId",
+    "moduleId",
+    "etag",
+    "deviceEtag",
+    "status",
+    "statusReason",
+    "statusUpdateTime",
+    "connectionState",
+    "lastActivityTime",
+    "cloudToDeviceMessageCount",
+    "authenticationType",
+    "x509Thumbprint",
+    "modelId",
+    "version",
+    "tags",
+    "properties",
+    "capabilities",
+    "deviceScope",
+    "parentScopes",
+];
 
 /// Everything that the hub keeps of one device or module.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,60 +83,85 @@ impl Record {
         put("connectionStateUpdatedTime", json!(wire_time_or_never(self.connection.changed())));
         put("lastActivityTime", json!(wire_time_or_never(self.last_activity)));
         put("cloudToDeviceMessageCount", json!(0));
-        self.put_scopes(id, &mut document);
+        document.extend(self.scope(id).map(|scope| ("deviceScope".to_owned(), json!(scope))));
+        document.extend(self.parent_scopes(id).map(|scopes| ("parentScopes".to_owned(), json!(scopes))));
         Value::Object(document)
     }
 
     /// The twin as back ends see it, in the order of members that the service has.
     pub(super) fn twin_document(&self, id: &EntityId, seen: Seen) -> Value {
-        let identity = &self.identity;
-        let mut document = Object::new();
-        let mut put = |name: &str, value: Value| document.insert(name.to_owned(), value);
-        put("deviceId", json!(id.device));
-        if let Some(module) = &id.module {
-            put("moduleId", json!(module));
-        }
-        put("etag", json!(self.twin.etag()));
-        put("deviceEtag", json!(identity.etag()));
-        put("status", json!(identity.status()));
-        if let Some(reason) = &identity.status_reason {
-            put("statusReason", json!(reason));
-        }
-        put("statusUpdateTime", json!(wire_time_or_never(identity.status_updated)));
-        put("connectionState", json!(self.connection.state(seen)));
-        put("lastActivityTime", json!(wire_time_or_never(self.last_activity)));
-        put("cloudToDeviceMessageCount", json!(0));
-        put("authenticationType", json!(identity.authentication.as_str()));
-        put("x509Thumbprint", identity.thumbprint_document());
-        put("modelId", json!(self.model_id.as_deref().unwrap_or("")));
-        put("version", json!(self.twin.version));
-        if !self.twin.tags.is_empty() {
-            put("tags", Value::Object(self.twin.tags.clone()));
-        }
-        put("properties", self.twin.properties());
-        if id.module.is_none() {
-            put("capabilities", json!({"iotEdge": identity.edge}));
-        }
-        self.put_scopes(id, &mut document);
-        Value::Object(document)
+        let members = MEMBERS.iter().filter_map(|name| Some(((*name).to_owned(), self.member(id, name, seen)?)));
+        Value::Object(members.collect())
     }
 
-    /// An edge device is a scope of its own, below those of its parents; another device may be in the scope of its parent.
-    fn put_scopes(&self, id: &EntityId, document: &mut Object) {
-        if id.module.is_some() {
-            return;
-        }
+    /// One member of the twin; `None` where this twin has none of the name.
+    fn member(&self, id: &EntityId, name: &str, seen: Seen) -> Option<Value> {
+        let identity = &self.identity;
+        Some(match name {
+            "deviceId" => json!(id.device),
+            "moduleId" => json!(id.module.as_ref()?),
+            "etag" => json!(self.twin.etag()),
+            "deviceEtag" => json!(identity.etag()),
+            "status" => json!(identity.status()),
+            "statusReason" => json!(identity.status_reason.as_ref()?),
+            "statusUpdateTime" => json!(wire_time_or_never(identity.status_updated)),
+            "connectionState" => json!(self.connection.state(seen)),
+            "lastActivityTime" => json!(wire_time_or_never(self.last_activity)),
+            "cloudToDeviceMessageCount" => json!(0),
+            "authenticationType" => json!(identity.authentication.as_str()),
+            "x509Thumbprint" => identity.thumbprint_document(),
+            "modelId" => json!(self.model_id.as_deref().unwrap_or("")),
+            "version" => json!(self.twin.version),
+            "tags" if self.twin.tags.is_empty() => return None,
+            "tags" => Value::Object(self.twin.tags.clone()),
+            "properties" => self.twin.properties(),
+            "capabilities" if id.module.is_none() => json!({"iotEdge": identity.edge}),
+            "deviceScope" => json!(self.scope(id)?),
+            "parentScopes" => json!(self.parent_scopes(id)?),
+            _ => return None,
+        })
+    }
+
+    /// An edge device is a scope of its own; another device may be in the scope of its parent.
+    fn scope(&self, id: &EntityId) -> Option<String> {
         let identity = &self.identity;
         let own = identity.edge.then(|| format!("{SCOPE}{}-{}", id.device, identity.generation()));
-        if let Some(scope) = own.or_else(|| identity.device_scope.clone()) {
-            document.insert("deviceScope".to_owned(), json!(scope));
-        }
+        own.or_else(|| identity.device_scope.clone()).filter(|_| id.module.is_none())
+    }
+
+    /// The scopes that it stands below; `None` without one.
+    fn parent_scopes(&self, id: &EntityId) -> Option<Vec<&String>> {
+        let identity = &self.identity;
         let parents: Vec<&String> = match &identity.device_scope {
             Some(scope) if !identity.edge => vec![scope],
             _ => identity.parent_scopes.iter().collect(),
         };
-        if !parents.is_empty() {
-            document.insert("parentScopes".to_owned(), json!(parents));
+        Some(parents).filter(|parents| id.module.is_none() && !parents.is_empty())
+    }
+}
+
+/// A twin as queries look at it: what they do not ask for is not made.
+#[derive(Clone, Copy, Debug)]
+pub struct TwinRow<'r> {
+    pub(super) id: &'r EntityId,
+    pub(super) record: &'r Record,
+    pub(super) seen: Seen,
+}
+
+impl Row for TwinRow<'_> {
+    fn at(&self, keys: &[String]) -> Option<Cow<'_, Value>> {
+        let (first, rest) = keys.split_first()?;
+        match first.as_str() {
+            "tags" if !rest.is_empty() => within(&self.record.twin.tags, rest),
+            "properties" => self.record.twin.property(rest),
+            name => {
+                let member = self.record.member(self.id, name, self.seen)?;
+                if rest.is_empty() { Some(Cow::Owned(member)) } else { below(&member, rest).cloned().map(Cow::Owned) }
+            }
         }
+    }
+
+    fn whole(&self) -> Value {
+        self.record.twin_document(self.id, self.seen)
     }
 }

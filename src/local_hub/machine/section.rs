@@ -1,11 +1,14 @@
 //! Desired or reported properties with their metadata and version.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Refusal;
 use super::stamp::{Stamp, refresh, wire_time, wire_time_or_never};
+use crate::query::below;
 use crate::twin::document::{Object, Section};
 use crate::twin::merge::merge_patch;
 use crate::twin::rules::{self, Arrays};
@@ -47,11 +50,29 @@ impl Properties {
         Value::Object(document)
     }
 
+    /// The value at a path of the section as back ends see it, which is made only where it has to be.
+    pub(super) fn at(&self, keys: &[String]) -> Option<Cow<'_, Value>> {
+        let Some((first, rest)) = keys.split_first() else { return Some(Cow::Owned(self.document())) };
+        match first.as_str() {
+            "$version" => rest.is_empty().then(|| Cow::Owned(json!(self.version))),
+            "$metadata" => within(&self.metadata, rest),
+            _ => within(&self.content, keys),
+        }
+    }
+
     /// The section as the device sees it: without metadata.
     pub(super) fn device_document(&self) -> Value {
         let mut document = self.content.clone();
         document.insert("$version".to_owned(), json!(self.version));
         Value::Object(document)
+    }
+}
+
+/// The value at a path below an object; the object itself without a key.
+pub(super) fn within<'o>(object: &'o Object, keys: &[String]) -> Option<Cow<'o, Value>> {
+    match keys.split_first() {
+        None => Some(Cow::Owned(Value::Object(object.clone()))),
+        Some((first, rest)) => below(object.get(first)?, rest).map(Cow::Borrowed),
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::doubts::{Counter, Doubts, EmptyWrite, PutNotice, Sections};
 use super::*;
+use crate::query::Row as _;
 use crate::twin::rules::Arrays;
 
 struct Stand {
@@ -365,7 +366,7 @@ fn edge_devices_have_the_modules_of_their_runtime_and_scopes() {
     let ids: Vec<_> = stand
         .machine
         .twins(true, None, seen())
-        .map(|(id, twin)| (id.to_string(), twin["authenticationType"].clone()))
+        .map(|(id, twin)| (id.to_string(), twin.whole()["authenticationType"].clone()))
         .collect();
     assert_eq!(ids, [("d1/$edgeAgent".to_owned(), json!("none")), ("d1/$edgeHub".to_owned(), json!("none"))]);
 

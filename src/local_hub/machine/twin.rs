@@ -1,5 +1,7 @@
 //! A twin and the writes to it.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -148,6 +150,16 @@ impl Twin {
         }
         (self.etag, self.version, self.desired.version) = (before.etag, before.version, before.desired.version);
         Ok(())
+    }
+
+    /// The value at a path below `properties`.
+    pub(super) fn property(&self, keys: &[String]) -> Option<Cow<'_, Value>> {
+        let Some((section, rest)) = keys.split_first() else { return Some(Cow::Owned(self.properties())) };
+        match section.as_str() {
+            "desired" => self.desired.at(rest),
+            "reported" => self.reported.at(rest),
+            _ => None,
+        }
     }
 
     /// `properties` as back ends see them.

@@ -100,8 +100,8 @@ async fn work(
         arrays: version::arrays_of(api_version),
     };
     if operation == Operation::Query {
-        let ask = query::ask(&head.headers, &body, hub.knobs().page_size.unwrap_or(query::PAGE_SIZE))?;
-        return Ok(hub.rows(|machine, seen| query::run(&ask, machine, seen)).into());
+        let ask = query::ask(&head.headers, &body, query::Grant::of(&hub.knobs()))?;
+        return hub.rows(|machine, seen| query::run(&ask, machine, seen)).map(Answer::from);
     }
     if operation == Operation::BulkIdentities {
         return bulk::run(hub, &body, parts.arrays).await;

@@ -8,13 +8,16 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::super::code::{self, Failure};
+use super::super::knobs::Knobs;
 use super::super::machine::{EntityId, Machine, Seen};
 use super::answer::Answer;
 use super::body::object;
-use crate::query::{self, Groups, Query, Source};
+use crate::query::{self, Functions, Groups, Query, Source};
 
 /// Most rows of a page, unless the knob says otherwise, and the number where the client names none.
-pub(super) const PAGE_SIZE: usize = 100;
+const PAGE_SIZE: usize = 100;
+/// A page ends with the row that takes it beyond this size. It bounds what one answer costs.
+const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
 const MAX_ITEM_COUNT: HeaderName = HeaderName::from_static("x-ms-max-item-count");
 const CONTINUATION: HeaderName = HeaderName::from_static("x-ms-continuation");
 const ITEM_TYPE: HeaderName = HeaderName::from_static("x-ms-item-type");
@@ -22,7 +25,7 @@ const ITEM_TYPE: HeaderName = HeaderName::from_static("x-ms-item-type");
 /// Where a page starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Position {
-    /// Which query it belongs to.
+    /// Which query it belongs to, and which page size was asked for.
     query: String,
     /// Rows that were answered before.
     given: u64,
@@ -45,9 +48,25 @@ impl Position {
     }
 }
 
+/// What the hub grants to queries.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Grant {
+    /// Most rows of a page; `None` for what the service documents.
+    pub(in super::super) page: Option<usize>,
+    /// Which functions there are.
+    pub(in super::super) functions: Functions,
+}
+
+impl Grant {
+    /// As the knobs stand.
+    pub(in super::super) fn of(knobs: &Knobs) -> Self {
+        Self { page: knobs.page_size, functions: knobs.doubts.query_functions }
+    }
+}
+
 /// A query that is about to run.
 #[derive(Debug)]
-pub(super) struct Ask {
+pub(in super::super) struct Ask {
     query: Query,
     page: usize,
     from: Position,
@@ -55,48 +74,84 @@ pub(super) struct Ask {
 
 /// A page of rows.
 #[derive(Debug)]
-pub(super) struct Page {
-    rows: Vec<Value>,
-    next: Option<Position>,
-    item_type: &'static str,
+pub(in super::super) struct Page {
+    pub(in super::super) rows: Vec<Value>,
+    pub(in super::super) next: Option<String>,
+    pub(in super::super) item_type: &'static str,
 }
 
-/// Reads the body and the paging headers. `largest` is the most rows that a page may have.
-pub(super) fn ask(headers: &HeaderMap, body: &[u8], largest: usize) -> Result<Ask, Failure> {
-    let invalid = |text: String| Failure::new(code::ARGUMENT_INVALID, text);
+/// Reads the body and the paging headers.
+pub(super) fn ask(headers: &HeaderMap, body: &[u8], grant: Grant) -> Result<Ask, Failure> {
     let body = object(body)?;
-    let text = body.get("query").and_then(Value::as_str).ok_or_else(|| invalid("the body has no query".to_owned()))?;
-    let query = query::parse(text).map_err(|error| {
+    let text = body.get("query").and_then(Value::as_str).ok_or_else(|| invalid("the body has no query"))?;
+    let query = query::parse_with(text, grant.functions).map_err(|error| {
         invalid(format!("The query is invalid. Please check the format of the query and try again. {error}"))
     })?;
-    let header = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let asked = header(MAX_ITEM_COUNT).and_then(|count| count.trim().parse::<usize>().ok());
-    let page = asked.filter(|count| *count > 0).map_or(largest, |count| count.min(largest));
-    let fingerprint = URL_SAFE_NO_PAD.encode(&Sha256::digest(text)[..12]);
-    let from = match header(CONTINUATION).filter(|token| !token.is_empty()) {
-        None => Position { query: fingerprint, ..Position::default() },
-        Some(token) => Position::parse(token)
-            .filter(|position| position.query == fingerprint)
-            .ok_or_else(|| invalid("the continuation token does not belong to this query".to_owned()))?,
+    let header = |name: &HeaderName| match headers.get(name) {
+        None => Ok(None),
+        Some(value) => value.to_str().map(Some).map_err(|_| invalid(format!("{name} is no plain text"))),
     };
-    Ok(Ask { query, page, from })
+    let rows = header(&MAX_ITEM_COUNT)?.map(str::trim).filter(|count| !count.is_empty());
+    let rows = rows.map(|count| {
+        let number = count.parse::<usize>().ok().filter(|number| *number > 0 && count.len() < 10);
+        number.ok_or_else(|| invalid(format!("{MAX_ITEM_COUNT} is a number from 1 on, not {:?}", short(count))))
+    });
+    let token = header(&CONTINUATION)?.filter(|token| !token.is_empty());
+    Ask::new(text, query, rows.transpose()?, token, grant)
+}
+
+fn invalid(text: impl Into<String>) -> Failure {
+    Failure::new(code::ARGUMENT_INVALID, text)
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(32).collect()
+}
+
+impl Ask {
+    /// `query` is what `text` says; `rows` is how many rows of a page the caller asks for.
+    pub(in super::super) fn new(
+        text: &str,
+        query: Query,
+        rows: Option<usize>,
+        token: Option<&str>,
+        grant: Grant,
+    ) -> Result<Self, Failure> {
+        if query.source() == Source::Jobs {
+            return Err(invalid("there are no jobs at this hub, so devices.jobs cannot be queried"));
+        }
+        let largest = grant.page.unwrap_or(PAGE_SIZE);
+        let page = rows.map_or(largest, |rows| rows.min(largest)).max(1);
+        // The service wants the query and the page size again with every page.
+        let asked = format!("{} {text}", rows.unwrap_or(0));
+        let fingerprint = URL_SAFE_NO_PAD.encode(&Sha256::digest(asked)[..12]);
+        let from = match token {
+            None => Position { query: fingerprint, ..Position::default() },
+            Some(token) => {
+                let position = Position::parse(token).ok_or_else(|| invalid("the continuation token is damaged"))?;
+                if position.query != fingerprint {
+                    return Err(invalid(format!(
+                        "the continuation token belongs to another query or page size; \
+                         send the same query and {MAX_ITEM_COUNT} with every page"
+                    )));
+                }
+                position
+            }
+        };
+        Ok(Self { query, page, from })
+    }
 }
 
 /// Answers one page.
-pub(super) fn run(ask: &Ask, machine: &Machine, seen: Seen) -> Page {
-    let item_type = ask.query.item_type().as_str();
-    let modules = match ask.query.source() {
-        Source::Devices => false,
-        Source::Modules => true,
-        // There are no jobs here.
-        Source::Jobs => return Page { rows: Vec::new(), next: None, item_type },
-    };
+pub(in super::super) fn run(ask: &Ask, machine: &Machine, seen: Seen) -> Result<Page, Failure> {
+    let modules = ask.query.source() == Source::Modules;
     let (rows, next) = if ask.query.is_aggregate() {
-        grouped(ask, machine, modules, seen)
+        grouped(ask, machine, modules, seen)?
     } else {
         plain(ask, machine, modules, seen)
     };
-    Page { rows, next, item_type }
+    let next = next.map(|position| position.token());
+    Ok(Page { rows, next, item_type: ask.query.item_type().as_str() })
 }
 
 /// Rows made of one twin each: goes on behind the last id, so that pages stay cheap and hold while twins come and go.
@@ -105,14 +160,14 @@ fn plain(ask: &Ask, machine: &Machine, modules: bool, seen: Seen) -> (Vec<Value>
     let left = query.top().map(|top| top.saturating_sub(from.given));
     let wanted = left.map_or(*page, |left| usize::try_from(left).unwrap_or(usize::MAX).min(*page));
     let mut rows = Vec::new();
-    let mut last = None;
+    let mut bytes = 0;
+    let mut last: Option<&EntityId> = None;
     let after = from.after();
     for (id, twin) in machine.twins(modules, after.as_ref(), seen).filter(|(_, twin)| query.matches(twin)) {
-        if rows.len() == wanted {
-            let given = from.given + wanted as u64;
+        if rows.len() == wanted || bytes > MAX_PAGE_BYTES {
+            let given = from.given + rows.len() as u64;
             // There is another row, but perhaps it is not wanted any more.
             let ended = query.top().is_some_and(|top| given >= top);
-            let last: Option<&EntityId> = last;
             let next = last.filter(|_| !ended).map(|last| Position {
                 query: from.query.clone(),
                 given,
@@ -121,20 +176,48 @@ fn plain(ask: &Ask, machine: &Machine, modules: bool, seen: Seen) -> (Vec<Value>
             });
             return (rows, next);
         }
-        rows.push(query.project(&twin));
+        let row = query.project(&twin);
+        bytes += size(&row);
+        rows.push(row);
         last = Some(id);
     }
     (rows, None)
 }
 
-fn grouped(ask: &Ask, machine: &Machine, modules: bool, seen: Seen) -> (Vec<Value>, Option<Position>) {
+fn grouped(ask: &Ask, machine: &Machine, modules: bool, seen: Seen) -> Result<(Vec<Value>, Option<Position>), Failure> {
     let Ask { query, page, from } = ask;
     let mut groups = Groups::new(query);
-    machine.twins(modules, None, seen).filter(|(_, twin)| query.matches(twin)).for_each(|(_, twin)| groups.add(&twin));
+    for (_, twin) in machine.twins(modules, None, seen).filter(|(_, twin)| query.matches(twin)) {
+        groups.add(&twin).map_err(|error| invalid(error.to_string()))?;
+    }
     let mut rest = groups.finish().into_iter().skip(usize::try_from(from.given).unwrap_or(usize::MAX));
-    let rows: Vec<Value> = rest.by_ref().take(*page).collect();
+    let mut rows = Vec::new();
+    let mut bytes = 0;
+    while rows.len() < *page && bytes <= MAX_PAGE_BYTES {
+        let Some(row) = rest.next() else { return Ok((rows, None)) };
+        bytes += size(&row);
+        rows.push(row);
+    }
     let next = rest.next().map(|_| Position { given: from.given + rows.len() as u64, ..from.clone() });
-    (rows, next)
+    Ok((rows, next))
+}
+
+/// How many bytes a row has as JSON.
+fn size(row: &Value) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, row).expect("a value is JSON, and counting does not fail");
+    count.0
 }
 
 impl From<Page> for Answer {
@@ -143,7 +226,7 @@ impl From<Page> for Answer {
         let mut answer = Self::document(Value::Array(rows));
         answer.headers.push((ITEM_TYPE, HeaderValue::from_static(item_type)));
         // Clients go on for as long as the header is there.
-        if let Some(token) = next.and_then(|next| HeaderValue::from_str(&next.token()).ok()) {
+        if let Some(token) = next.and_then(|next| HeaderValue::from_str(&next).ok()) {
             answer.headers.push((CONTINUATION, token));
         }
         answer

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::super::testing::{Stage, policy_token};
 
+mod queries;
 mod switches;
 
 #[tokio::test]
