@@ -14,12 +14,15 @@
 //! | `local_hub` | an IoT hub for twins on one machine | `twin`, `query`, sockets |
 //! | `device` | simulated devices | `twin`, `sas`, MQTT |
 //! | [`cli`] | one file a command | everything |
+//! | `fuzz` | what the fuzz targets run and the tests replay; in no other build | everything |
 
 pub mod api;
 pub mod cli;
 pub mod controller;
 #[cfg(feature = "device")]
 pub mod device;
+#[cfg(all(any(test, fuzzing), feature = "local-hub"))]
+pub mod fuzz;
 pub mod hub;
 #[cfg(feature = "local-hub")]
 pub mod local_hub;

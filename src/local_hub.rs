@@ -16,6 +16,8 @@ use self::auth::{Names, Policy};
 use self::hub::Hub;
 use self::knobs::{Fault, Knobs};
 use self::machine::Machine;
+#[cfg(any(test, fuzzing))]
+pub use self::mqtt::fuzz_mqtt;
 pub use self::store::StoreError;
 use self::store::{Keys, Opened, Store};
 use self::tls::{Authority, TlsError};

@@ -8,12 +8,16 @@ mod bytes;
 mod codec;
 mod connection;
 mod end;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod login;
 mod requests;
 mod strict;
 mod topic;
 
 pub use self::connection::serve;
+#[cfg(any(test, fuzzing))]
+pub use self::fuzz::mqtt as fuzz_mqtt;
 
 #[cfg(test)]
 mod tests;

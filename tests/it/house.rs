@@ -41,6 +41,7 @@ const TABLE: &[Row] = &[
     ),
     row("device", "twin sas", "serde serde_json jiff thiserror fastrand rumqttc rustls tokio tokio_util tracing"),
     row("cli", "*", "*"),
+    row("fuzz", "*", "*"),
     row("lib", "", ""),
     row("main", "*", "clap"),
 ];
