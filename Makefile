@@ -24,4 +24,4 @@ lint: ## Format and lints, with and without the default features
 
 test-sdk: ## Microsoft's own packages against the local hub; needs Python, Node.js, a JDK, Maven, and root or user namespaces
 	cargo build --locked
-	@tests/sdk/run
+	@tests/sdk/run --prove

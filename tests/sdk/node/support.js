@@ -2,13 +2,15 @@
 'use strict';
 
 const fs = require('node:fs');
-const { after } = require('node:test');
+const assert = require('node:assert/strict');
+const { after, test } = require('node:test');
 const { Registry } = require('azure-iothub');
 const { Client, ModuleClient } = require('azure-iot-device');
 const { Mqtt } = require('azure-iot-device-mqtt');
+const { NoRetry } = require('azure-iot-common');
 
 // Milliseconds that anything may take.
-const DEADLINE = 20000;
+const DEADLINE = 1000 * Number(process.env.DEADLINE ?? 20);
 
 const registry = Registry.fromConnectionString(process.env.HUB_SERVICE_CONNECTION_STRING.replace(':443;', ';'));
 
@@ -77,9 +79,10 @@ function client(identity, key = identity.authentication.symmetricKey.primaryKey)
   return remember(kind.fromConnectionString(`${id}SharedAccessKey=${key}`, Mqtt));
 }
 
-// Has a client closed at the end.
+// Has a client closed at the end. What cannot be had need not be tried again.
 function remember(client) {
   clients.add(client);
+  if (off) client.setRetryPolicy(new NoRetry());
   return client;
 }
 
@@ -114,11 +117,50 @@ async function desire(identity, desired) {
 // A section without what the hub adds.
 const own = (section) => Object.fromEntries(Object.entries(section ?? {}).filter(([key]) => !/^(\$|update$)/.test(key)));
 
-// Sets a fault at the admin port.
-async function fault(what) {
-  const options = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(what) };
-  const answer = await fetch(`${process.env.HUB_ADMIN_URL}/faults`, options);
+// Sets something at the admin port.
+async function admin(method, path, what) {
+  const options = { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(what) };
+  const answer = await fetch(process.env.HUB_ADMIN_URL + path, options);
   if (!answer.ok) throw new Error(`the admin port answered ${answer.status}`);
+}
+
+const fault = (what) => admin('POST', '/faults', what);
+
+// The operation of the hub that is switched off now.
+let off = null;
+
+// Switches an operation off, and all others on.
+async function switchOff(operation) {
+  await admin('PUT', '/knobs', { disabled: operation ? [operation] : [] });
+  off = operation;
+}
+
+// The package has no time-out for a twin request.
+async function inTime(work) {
+  let timer;
+  const ms = off ? DEADLINE : 2 * DEADLINE;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`the test took more than ${ms} ms`)), ms);
+  });
+  return Promise.race([work(), late]).finally(() => clearTimeout(timer));
+}
+
+// A test that rests on operations of the hub, as its log names them. With PROVE=1 it runs again for each of them, switched off,
+// and has to fail then.
+function check(what, operations, work) {
+  assert.ok(operations.length > 0, `${what} does not say what it rests on`);
+  test(what, () => inTime(work));
+  if (process.env.PROVE !== '1') return;
+  for (const operation of operations) {
+    test(`${what} without ${operation}`, async () => {
+      await switchOff(operation);
+      try {
+        await assert.rejects(inTime(work), undefined, `passes although ${operation} is switched off`);
+      } finally {
+        await switchOff(null);
+      }
+    });
+  }
 }
 
 // How often a device was let in, by the log of the hub.
@@ -135,4 +177,4 @@ after(async () => {
 
 const authority = () => fs.readFileSync(process.env.HUB_CA_FILE, 'utf8');
 
-module.exports = { Told, authority, body, client, connects, desire, fault, identity, listen, name, opened, own, registry, remember, report };
+module.exports = { Told, authority, body, check, client, connects, desire, fault, identity, listen, name, opened, own, registry, remember, report };

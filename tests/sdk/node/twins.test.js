@@ -2,13 +2,13 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { before, test } = require('node:test');
-const { body, identity, name, own, registry } = require('./support.js');
+const { before } = require('node:test');
+const { body, check, identity, name, own, registry } = require('./support.js');
 
 const STALE = 'AAAAAAAAAAA=';
 const desired = (properties) => ({ properties: { desired: properties } });
 
-test('twin of a new device is empty', async () => {
+check('twin of a new device is empty', ['twin.get'], async () => {
   const { deviceId } = await identity();
   const twin = await body(registry.getTwin(deviceId));
   assert.deepEqual([own(twin.tags), own(twin.properties.desired), own(twin.properties.reported)], [{}, {}, {}]);
@@ -16,11 +16,11 @@ test('twin of a new device is empty', async () => {
   assert.deepEqual([twin.status, twin.connectionState], ['enabled', 'Disconnected']);
 });
 
-test('getTwin of an unknown device is DeviceNotFoundError', async () => {
+check('getTwin of an unknown device is DeviceNotFoundError', ['twin.get'], async () => {
   await assert.rejects(registry.getTwin(name()), { name: 'DeviceNotFoundError' });
 });
 
-test('updateTwin merges tags and desired at every depth', async () => {
+check('updateTwin merges tags and desired at every depth', ['twin.patch'], async () => {
   const { deviceId } = await identity();
   await registry.updateTwin(deviceId, { tags: { a: { b: 1 } }, ...desired({ c: { d: [1] } }) }, '*');
   await registry.updateTwin(deviceId, { tags: { a: { e: 2 } }, ...desired({ c: { f: true } }) }, '*');
@@ -29,7 +29,7 @@ test('updateTwin merges tags and desired at every depth', async () => {
   assert.deepEqual(own(twin.properties.desired), { c: { d: [1], f: true } });
 });
 
-test('updateTwin raises etag and version', async () => {
+check('updateTwin raises etag and version', ['twin.patch', 'twin.get'], async () => {
   const { deviceId } = await identity();
   const first = await body(registry.getTwin(deviceId));
   const twin = await body(registry.updateTwin(deviceId, desired({ a: 1 }), first.etag));
@@ -38,13 +38,13 @@ test('updateTwin raises etag and version', async () => {
   assert.equal((await body(registry.getTwin(deviceId))).etag, twin.etag);
 });
 
-test('updateTwin with a stale etag is InvalidEtagError', async () => {
+check('updateTwin with a stale etag is InvalidEtagError', ['twin.patch'], async () => {
   const { deviceId } = await identity();
   await assert.rejects(registry.updateTwin(deviceId, desired({ a: 1 }), STALE), { name: 'InvalidEtagError' });
   assert.deepEqual(own((await body(registry.getTwin(deviceId))).properties.desired), {});
 });
 
-test('null removes from tags and desired at any depth', async () => {
+check('null removes from tags and desired at any depth', ['twin.patch'], async () => {
   const { deviceId } = await identity();
   await registry.updateTwin(deviceId, { tags: { a: 1, b: { c: 2, d: 3 } }, ...desired({ e: 4, f: { g: 5, h: 6 } }) }, '*');
   const nulls = { tags: { a: null, b: { c: null } }, ...desired({ e: null, f: { g: null } }) };
@@ -52,7 +52,7 @@ test('null removes from tags and desired at any depth', async () => {
   assert.deepEqual([own(twin.tags), own(twin.properties.desired)], [{ b: { d: 3 } }, { f: { h: 6 } }]);
 });
 
-test('twin object updates again and again with the etag of each answer', async () => {
+check('twin object updates again and again with the etag of each answer', ['twin.patch', 'twin.get'], async () => {
   const { deviceId } = await identity();
   const twin = await body(registry.getTwin(deviceId));
   const etags = [twin.etag];
@@ -64,7 +64,7 @@ test('twin object updates again and again with the etag of each answer', async (
   assert.equal(new Set(etags).size, 3);
 });
 
-test('twin object that is out of date cannot update until it is read again', async () => {
+check('twin object that is out of date cannot update until it is read again', ['twin.patch', 'twin.get'], async () => {
   const { deviceId } = await identity();
   const twin = await body(registry.getTwin(deviceId));
   await registry.updateTwin(deviceId, desired({ a: 1 }), '*');
@@ -75,13 +75,13 @@ test('twin object that is out of date cannot update until it is read again', asy
 });
 
 for (const key of ['a.b', 'a b', '$a']) {
-  test(`updateTwin with the key ${JSON.stringify(key)} is ArgumentError`, async () => {
+  check(`updateTwin with the key ${JSON.stringify(key)} is ArgumentError`, ['twin.patch'], async () => {
     const { deviceId } = await identity();
     await assert.rejects(registry.updateTwin(deviceId, desired({ [key]: 1 }), '*'), { name: 'ArgumentError' });
   });
 }
 
-test('module twin is its own', async () => {
+check('module twin is its own', ['twin.patch', 'twin.get'], async () => {
   const { deviceId } = await identity();
   await registry.addModule({ deviceId, moduleId: 'm1' });
   await registry.updateModuleTwin(deviceId, 'm1', desired({ a: 1 }), '*');
@@ -90,7 +90,7 @@ test('module twin is its own', async () => {
   assert.deepEqual(own((await body(registry.getTwin(deviceId))).properties.desired), {});
 });
 
-test('updateModuleTwin with a stale etag is InvalidEtagError', async () => {
+check('updateModuleTwin with a stale etag is InvalidEtagError', ['twin.patch'], async () => {
   const { deviceId } = await identity();
   await registry.addModule({ deviceId, moduleId: 'm1' });
   const update = registry.updateModuleTwin(deviceId, 'm1', desired({ a: 1 }), STALE);
@@ -110,7 +110,7 @@ before(async () => {
 });
 const where = () => `WHERE tags.fleet = '${fleet}'`;
 
-test('query answers twins', async () => {
+check('query answers twins', ['query'], async () => {
   const query = registry.createQuery(`SELECT * FROM devices ${where()} AND tags.n = 4`, 100);
   const { result } = await query.nextAsTwin();
   assert.deepEqual(result.map((twin) => twin.deviceId), [devices[4]]);
@@ -118,19 +118,19 @@ test('query answers twins', async () => {
   assert.equal(query.hasMoreResults, false);
 });
 
-test('twin of a query can be updated', async () => {
+check('twin of a query can be updated', ['query', 'twin.patch'], async () => {
   const { result } = await registry.createQuery(`SELECT * FROM devices ${where()} AND tags.n = 5`).nextAsTwin();
   await result[0].update(desired({ a: 1 }));
   assert.equal((await body(registry.getTwin(devices[5]))).properties.desired.a, 1);
 });
 
-test('query that matches nothing answers an empty page', async () => {
+check('query that matches nothing answers an empty page', ['query'], async () => {
   const query = registry.createQuery("SELECT * FROM devices WHERE tags.fleet = 'nobody'");
   assert.deepEqual((await query.nextAsTwin()).result, []);
   assert.equal(query.hasMoreResults, false);
 });
 
-test('query goes on page by page until there are no more', async () => {
+check('query goes on page by page until there are no more', ['query'], async () => {
   const query = registry.createQuery(`SELECT * FROM devices ${where()}`, 3);
   const pages = [];
   while (query.hasMoreResults) pages.push((await query.nextAsTwin()).result.map((twin) => twin.deviceId));
@@ -138,7 +138,7 @@ test('query goes on page by page until there are no more', async () => {
   assert.deepEqual(pages.flat().sort(), [...devices].sort());
 });
 
-test('query goes on from a token that is handed over', async () => {
+check('query goes on from a token that is handed over', ['query'], async () => {
   const text = `SELECT deviceId FROM devices ${where()}`;
   const first = registry.createQuery(text, 4);
   const rows = (await first.next()).result;
@@ -146,7 +146,7 @@ test('query goes on from a token that is handed over', async () => {
   assert.deepEqual(rows.map((row) => row.deviceId).sort(), [...devices].sort());
 });
 
-test('query groups with aggregates', async () => {
+check('query groups with aggregates', ['query'], async () => {
   const text = 'SELECT tags.odd AS odd, COUNT() AS n, SUM(tags.n) AS sum, MIN(tags.n) AS min, MAX(tags.n) AS max, AVG(tags.n) AS avg';
   const { result } = await registry.createQuery(`${text} FROM devices ${where()} GROUP BY tags.odd`).next();
   assert.deepEqual(
@@ -158,17 +158,17 @@ test('query groups with aggregates', async () => {
   );
 });
 
-test('query projects with an alias', async () => {
+check('query projects with an alias', ['query'], async () => {
   const { result } = await registry.createQuery(`SELECT deviceId, tags.n AS number FROM devices ${where()} AND tags.n = 2`).next();
   assert.deepEqual(result, [{ deviceId: devices[2], number: 2 }]);
 });
 
-test('query of modules answers module twins', async () => {
+check('query of modules answers module twins', ['query'], async () => {
   await registry.addModule({ deviceId: fleet, moduleId: 'm1' });
   const { result } = await registry.createQuery(`SELECT * FROM devices.modules WHERE deviceId = '${fleet}'`).nextAsTwin();
   assert.deepEqual(result.map((twin) => [twin.deviceId, twin.moduleId]), [[fleet, 'm1']]);
 });
 
-test('query that cannot be read is ArgumentError', async () => {
+check('query that cannot be read is ArgumentError', ['query'], async () => {
   await assert.rejects(registry.createQuery('SELECT * FROM devices WHERE').next(), { name: 'ArgumentError' });
 });

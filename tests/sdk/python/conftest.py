@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import queue
+import signal
 import threading
 import time
 import urllib.request
@@ -11,9 +12,82 @@ import urllib.request
 import pytest
 from azure.iot.device import IoTHubDeviceClient, IoTHubModuleClient
 from azure.iot.hub import IoTHubRegistryManager
+from msrest.exceptions import HttpOperationError
 
 # Seconds that anything may take.
-DEADLINE = 20
+DEADLINE = float(os.environ.get("DEADLINE", "20"))
+
+# The operation of the hub that is switched off now.
+switched_off = None
+
+
+def rests_on(*operations):
+    """Says which operations of the hub, as its log names them, a test rests on: without any of them it has to fail."""
+    return pytest.mark.rests_on(*operations)
+
+
+def admin(method, path, what):
+    """Sets something at the admin port."""
+    url, headers = os.environ["HUB_ADMIN_URL"] + path, {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(what).encode(), headers, method=method)
+    with urllib.request.urlopen(request, timeout=DEADLINE):
+        pass
+
+
+def switch_off(operation):
+    """Switches this operation off, and all others on."""
+    global switched_off
+    switched_off = operation
+    admin("PUT", "/knobs", {"disabled": [operation] if operation else []})
+
+
+def pytest_generate_tests(metafunc):
+    """With PROVE=1 each test runs again for each operation that it rests on, switched off, and has to fail then."""
+    marks = list(metafunc.definition.iter_markers("rests_on"))
+    operations = [operation for mark in marks for operation in mark.args]
+    if not operations:
+        raise pytest.UsageError(f"{metafunc.definition.nodeid} does not say what it rests on")
+    if os.environ.get("PROVE"):
+        fails = pytest.mark.xfail(strict=True)
+        without = [pytest.param(name, id=f"without-{name}", marks=fails) for name in operations]
+        metafunc.parametrize("off", [pytest.param(None, id="with-all"), *without], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def off(request):
+    """Comes before all other fixtures, so these may fail too. See pytest_runtest_teardown for the other end."""
+    if getattr(request, "param", None):
+        try:
+            switch_off(request.param)
+        except OSError as error:
+            # No failure of the test, which would prove something.
+            pytest.exit(f"{request.param} cannot be switched off: {error}", returncode=3)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """The device package has no time-out for a twin request."""
+    signal.signal(signal.SIGALRM, _too_late)
+    signal.setitimer(signal.ITIMER_REAL, DEADLINE * 2)
+
+
+def _too_late(*_):
+    raise TimeoutError("the test took too long")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item):
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    if switched_off:
+        switch_off(None)
+
+
+def refused(call, *arguments):
+    """The status and the code with which the hub refuses a call."""
+    with pytest.raises(HttpOperationError) as caught:
+        call(*arguments)
+    response = caught.value.response
+    return f"{response.status_code} {response.headers['iothub-errorcode']}"
 
 
 def service_connection_string():
@@ -55,6 +129,8 @@ class Device:
         text += f"ModuleId={module};" if module else ""
         with open(os.environ["HUB_CA_FILE"], encoding="ascii") as file:
             options.setdefault("server_verification_cert", file.read())
+        # What cannot be had need not be tried again.
+        options.setdefault("connection_retry", not switched_off)
         kind = IoTHubModuleClient if module else IoTHubDeviceClient
         self.client = kind.create_from_connection_string(f"{text}SharedAccessKey={key}", **options)
         self.desired = Told()
@@ -115,14 +191,8 @@ def open_device():
 
 @pytest.fixture
 def fault():
-    """Sets a fault at the admin port. Others stay, so that a route can be switched off for a whole run."""
-
-    def call(**what):
-        url, headers = f"{os.environ['HUB_ADMIN_URL']}/faults", {"Content-Type": "application/json"}
-        with urllib.request.urlopen(urllib.request.Request(url, json.dumps(what).encode(), headers), timeout=DEADLINE):
-            pass
-
-    return call
+    """Sets a fault at the admin port."""
+    return lambda **what: admin("POST", "/faults", what)
 
 
 def in_background(work):

@@ -6,7 +6,7 @@ import pytest
 from azure.iot.device.exceptions import ClientError, CredentialError
 from azure.iot.hub.models import Twin, TwinProperties
 
-from conftest import in_background
+from conftest import in_background, rests_on
 from test_twins import own
 
 
@@ -15,6 +15,7 @@ def desired(registry, device, **properties):
     return twin.properties.desired["$version"]
 
 
+@rests_on("device.connect")
 def test_connected_device_is_seen_as_connected(registry, identity, open_device):
     device = open_device(identity)
     assert device.client.connected
@@ -22,6 +23,7 @@ def test_connected_device_is_seen_as_connected(registry, identity, open_device):
     assert registry.get_device(device.id).connection_state == "Connected"
 
 
+@rests_on("device.connect")
 def test_disconnected_device_is_seen_as_disconnected(registry, identity, open_device):
     device = open_device(identity)
     device.client.disconnect()
@@ -29,11 +31,13 @@ def test_disconnected_device_is_seen_as_disconnected(registry, identity, open_de
     assert registry.get_twin(device.id).connection_state == "Disconnected"
 
 
+@rests_on("device.connect")
 def test_secondary_key_lets_a_device_in(identity, open_device):
     device = open_device(identity, key=identity.authentication.symmetric_key.secondary_key)
     assert device.client.connected
 
 
+@rests_on("device.get", "device.subscribe")
 def test_get_twin_answers_desired_and_reported_without_tags(registry, identity, open_device):
     registry.update_twin(identity.device_id, Twin(tags={"t": 1}, properties=TwinProperties(desired={"a": {"b": 1}})))
     twin = open_device(identity).client.get_twin()
@@ -42,6 +46,7 @@ def test_get_twin_answers_desired_and_reported_without_tags(registry, identity, 
     assert (twin["desired"]["$version"], twin["reported"]["$version"]) == (2, 1)
 
 
+@rests_on("device.report", "device.get")
 def test_report_is_seen_by_the_service_and_the_device(registry, identity, open_device):
     device = open_device(identity)
     device.client.patch_twin_reported_properties({"a": 1, "b": {"c": [2]}})
@@ -50,6 +55,7 @@ def test_report_is_seen_by_the_service_and_the_device(registry, identity, open_d
     assert (own(twin["reported"]), twin["reported"]["$version"]) == ({"a": 1, "b": {"c": [2]}}, 2)
 
 
+@rests_on("device.report")
 def test_null_in_a_report_removes(registry, identity, open_device):
     device = open_device(identity)
     device.client.patch_twin_reported_properties({"a": 1, "b": {"c": 2, "d": 3}})
@@ -57,6 +63,7 @@ def test_null_in_a_report_removes(registry, identity, open_device):
     assert own(registry.get_twin(device.id).properties.reported) == {"b": {"d": 3}}
 
 
+@rests_on("device.report")
 def test_report_with_a_forbidden_key_is_refused(registry, identity, open_device):
     device = open_device(identity)
     with pytest.raises(ClientError):
@@ -66,6 +73,7 @@ def test_report_with_a_forbidden_key_is_refused(registry, identity, open_device)
     assert own(registry.get_twin(device.id).properties.reported) == {"a": 1}
 
 
+@rests_on("device.notify", "device.subscribe")
 def test_desired_notice_brings_the_patch_and_its_version(registry, identity, open_device):
     device = open_device(identity)
     device.listen()
@@ -75,6 +83,7 @@ def test_desired_notice_brings_the_patch_and_its_version(registry, identity, ope
     assert notice == {"a": {"b": 1}, "old": None, "$version": version}
 
 
+@rests_on("device.notify", "twin.replace")
 def test_replacement_is_told_with_the_new_content(registry, identity, open_device):
     device = open_device(identity)
     desired(registry, device.id, old=1)
@@ -87,6 +96,7 @@ def test_replacement_is_told_with_the_new_content(registry, identity, open_devic
     assert notice["$version"] == device.client.get_twin()["desired"]["$version"]
 
 
+@rests_on("device.notify")
 def test_change_of_tags_is_not_told(registry, identity, open_device):
     device = open_device(identity)
     device.listen()
@@ -98,6 +108,7 @@ def test_change_of_tags_is_not_told(registry, identity, open_device):
     assert [notice for notice in seen if own(notice)] == seen
 
 
+@rests_on("device.notify", "device.report")
 def test_own_report_is_not_told(registry, identity, open_device):
     device = open_device(identity)
     device.listen()
@@ -108,6 +119,7 @@ def test_own_report_is_not_told(registry, identity, open_device):
     assert all("mine" not in notice for notice in seen)
 
 
+@rests_on("device.connect", "device.notify")
 def test_reconnect_keeps_the_subscription(registry, identity, open_device):
     # Without the package's own reading of the twin, which would hide a lost subscription.
     device = open_device(identity, ensure_desired_properties=False)
@@ -118,6 +130,7 @@ def test_reconnect_keeps_the_subscription(registry, identity, open_device):
     assert device.desired.until(lambda notice: "after" in notice)["after"] == 1
 
 
+@rests_on("device.connect", "device.get")
 def test_change_while_away_is_found_after_reconnect(registry, identity, open_device):
     device = open_device(identity)
     # The package reads the twin by itself, but does not subscribe to the answer: that is left to the first call.
@@ -132,6 +145,7 @@ def test_change_while_away_is_found_after_reconnect(registry, identity, open_dev
     assert notice["$version"] == version
 
 
+@rests_on("device.connect", "device.notify")
 def test_change_while_away_is_not_queued_by_the_hub(registry, identity, open_device):
     device = open_device(identity, ensure_desired_properties=False)
     device.listen()
@@ -144,6 +158,7 @@ def test_change_while_away_is_not_queued_by_the_hub(registry, identity, open_dev
     assert len(seen) == 1
 
 
+@rests_on("device.report", "device.notify")
 def test_lost_connection_comes_back_with_its_subscription(registry, identity, open_device, fault):
     device = open_device(identity, ensure_desired_properties=False)
     device.listen()
@@ -159,6 +174,7 @@ def test_lost_connection_comes_back_with_its_subscription(registry, identity, op
     assert own(registry.get_twin(device.id).properties.reported) == {"a": 1}
 
 
+@rests_on("device.connect")
 def test_second_connection_takes_over(identity, open_device):
     first = open_device(identity, connection_retry=False)
     first.connection.until(lambda connected: connected)
@@ -169,6 +185,7 @@ def test_second_connection_takes_over(identity, open_device):
     assert own(second.client.get_twin()["reported"]) == {"by": "second"}
 
 
+@rests_on("device.connect", "device.notify")
 def test_token_is_renewed_and_the_subscription_stays(registry, identity, open_device):
     # The package renews two minutes before the end.
     device = open_device(identity, sastoken_ttl=122, ensure_desired_properties=False)
@@ -180,10 +197,12 @@ def test_token_is_renewed_and_the_subscription_stays(registry, identity, open_de
     assert device.desired.until(lambda notice: "after" in notice)["after"] == 1
 
 
+@rests_on("device.message")
 def test_message_is_accepted(identity, open_device):
     open_device(identity).client.send_message("telemetry")
 
 
+@rests_on("device.connect")
 def test_wrong_key_is_refused(identity, open_device):
     device = open_device(identity, connect=False, key=base64.b64encode(b"x" * 32).decode())
     with pytest.raises(CredentialError):
@@ -191,17 +210,20 @@ def test_wrong_key_is_refused(identity, open_device):
     assert not device.client.connected
 
 
+@rests_on("device.connect")
 def test_unknown_device_is_refused(registry, identity, open_device):
     registry.delete_device(identity.device_id)
     with pytest.raises(CredentialError):
         open_device(identity)
 
 
+@rests_on("device.connect")
 def test_disabled_device_is_refused(registry, name, open_device):
     with pytest.raises(CredentialError):
         open_device(registry.create_device_with_sas(name(), "", "", "disabled"))
 
 
+@rests_on("device.connect", "identity.put")
 def test_disabling_cuts_the_connection(registry, identity, open_device):
     device = open_device(identity, connection_retry=False)
     device.connection.until(lambda connected: connected)
@@ -210,6 +232,7 @@ def test_disabling_cuts_the_connection(registry, identity, open_device):
     assert not device.connection.until(lambda connected: not connected)
 
 
+@rests_on("device.connect", "identity.delete")
 def test_deleting_cuts_the_connection(registry, identity, open_device):
     device = open_device(identity, connection_retry=False)
     device.connection.until(lambda connected: connected)
@@ -217,6 +240,7 @@ def test_deleting_cuts_the_connection(registry, identity, open_device):
     assert not device.connection.until(lambda connected: not connected)
 
 
+@rests_on("device.report", "device.get")
 def test_module_has_a_twin_of_its_own(registry, identity, open_device):
     device = open_device(registry.create_module_with_sas(identity.device_id, "m1", "", "", ""))
     device.client.patch_twin_reported_properties({"a": 1})
@@ -225,6 +249,7 @@ def test_module_has_a_twin_of_its_own(registry, identity, open_device):
     assert own(registry.get_twin(device.id).properties.reported) == {}
 
 
+@rests_on("device.notify")
 def test_module_is_told_of_its_own_changes(registry, identity, open_device):
     device = open_device(registry.create_module_with_sas(identity.device_id, "m1", "", "", ""))
     device.listen()

@@ -2,20 +2,15 @@
 
 import base64
 
-import pytest
 from azure.iot.hub.models import AuthenticationMechanism, ExportImportDevice, SymmetricKey
-from msrest.exceptions import HttpOperationError
+
+from conftest import refused, rests_on
 
 PRIMARY = base64.b64encode(b"p" * 32).decode()
 SECONDARY = base64.b64encode(b"s" * 32).decode()
 
 
-def refused(call, *arguments):
-    with pytest.raises(HttpOperationError) as caught:
-        call(*arguments)
-    return caught.value.response.status_code
-
-
+@rests_on("identity.put")
 def test_device_without_keys_gets_keys_from_the_hub(identity):
     keys = identity.authentication.symmetric_key
     assert len(base64.b64decode(keys.primary_key)) >= 16
@@ -23,6 +18,7 @@ def test_device_without_keys_gets_keys_from_the_hub(identity):
     assert keys.primary_key != keys.secondary_key
 
 
+@rests_on("identity.put", "identity.get")
 def test_device_keeps_the_keys_that_are_given(registry, name):
     device = name()
     registry.create_device_with_sas(device, PRIMARY, SECONDARY, "enabled")
@@ -30,24 +26,29 @@ def test_device_keeps_the_keys_that_are_given(registry, name):
     assert (keys.primary_key, keys.secondary_key) == (PRIMARY, SECONDARY)
 
 
+@rests_on("identity.put")
 def test_new_device_is_enabled_disconnected_and_has_an_etag(identity):
     assert (identity.status, identity.connection_state) == ("enabled", "Disconnected")
     assert identity.etag and identity.generation_id
     assert identity.authentication.type == "sas"
 
 
+@rests_on("identity.get")
 def test_get_device_answers_what_create_answered(registry, identity):
     assert registry.get_device(identity.device_id).as_dict() == identity.as_dict()
 
 
+@rests_on("identity.put")
 def test_create_of_an_existing_device_is_409(registry, identity):
-    assert refused(registry.create_device_with_sas, identity.device_id, "", "", "enabled") == 409
+    assert refused(registry.create_device_with_sas, identity.device_id, "", "", "enabled") == "409 DeviceAlreadyExists"
 
 
+@rests_on("identity.get")
 def test_get_of_an_unknown_device_is_404(registry, name):
-    assert refused(registry.get_device, name()) == 404
+    assert refused(registry.get_device, name()) == "404 DeviceNotFound"
 
 
+@rests_on("identity.put", "identity.get", "twin.get")
 def test_id_of_special_characters_comes_back_unchanged(registry, name):
     device = name("p.y+%_#*?!(),:=@$'")
     registry.create_device_with_sas(device, "", "", "enabled")
@@ -55,6 +56,7 @@ def test_id_of_special_characters_comes_back_unchanged(registry, name):
     assert registry.get_twin(device).device_id == device
 
 
+@rests_on("identity.put", "identity.get")
 def test_x509_device_keeps_its_thumbprints(registry, name):
     device = name()
     registry.create_device_with_x509(device, "A" * 40, "B" * 40, "enabled")
@@ -63,22 +65,26 @@ def test_x509_device_keeps_its_thumbprints(registry, name):
     assert authentication.x509_thumbprint.primary_thumbprint == "A" * 40
 
 
+@rests_on("identity.put", "identity.get")
 def test_device_of_a_certificate_authority_keeps_its_type(registry, name):
     device = name()
     registry.create_device_with_certificate_authority(device, "enabled")
     assert registry.get_device(device).authentication.type == "certificateAuthority"
 
 
+@rests_on("identity.list")
 def test_get_devices_lists_the_new_device(registry, identity):
     assert identity.device_id in [device.device_id for device in registry.get_devices(1000)]
 
 
+@rests_on("identity.list")
 def test_get_devices_answers_no_more_than_asked(registry, name):
     for _ in range(3):
         registry.create_device_with_sas(name(), "", "", "enabled")
     assert len(registry.get_devices(2)) == 2
 
 
+@rests_on("identity.put")
 def test_update_disables_a_device_with_a_reason(registry, identity):
     registry.update_device_with_sas(identity.device_id, identity.etag, PRIMARY, SECONDARY, "disabled", status_reason="lost")
     after = registry.get_device(identity.device_id)
@@ -86,24 +92,28 @@ def test_update_disables_a_device_with_a_reason(registry, identity):
     assert after.etag != identity.etag
 
 
+@rests_on("identity.put")
 def test_update_with_a_stale_etag_is_412(registry, identity):
     registry.update_device_with_sas(identity.device_id, identity.etag, PRIMARY, SECONDARY, "disabled")
     update = registry.update_device_with_sas
-    assert refused(update, identity.device_id, identity.etag, PRIMARY, SECONDARY, "enabled") == 412
+    assert refused(update, identity.device_id, identity.etag, PRIMARY, SECONDARY, "enabled") == "412 PreconditionFailed"
     assert registry.get_device(identity.device_id).status == "disabled"
 
 
+@rests_on("identity.delete")
 def test_deleted_device_is_gone_with_its_twin(registry, identity):
     registry.delete_device(identity.device_id)
-    assert refused(registry.get_device, identity.device_id) == 404
-    assert refused(registry.get_twin, identity.device_id) == 404
+    assert refused(registry.get_device, identity.device_id) == "404 DeviceNotFound"
+    assert refused(registry.get_twin, identity.device_id) == "404 DeviceNotFound"
 
 
+@rests_on("identity.delete")
 def test_delete_with_a_stale_etag_is_412(registry, identity):
-    assert refused(registry.delete_device, identity.device_id, "AAAAAAAAAAA=") == 412
+    assert refused(registry.delete_device, identity.device_id, "AAAAAAAAAAA=") == "412 PreconditionFailed"
     assert registry.get_device(identity.device_id).etag == identity.etag
 
 
+@rests_on("identity.put", "identity.get")
 def test_module_is_created_with_keys_of_its_own(registry, identity):
     module = registry.create_module_with_sas(identity.device_id, "m1", "iotEdge", "", "")
     assert (module.device_id, module.module_id, module.managed_by) == (identity.device_id, "m1", "iotEdge")
@@ -111,6 +121,7 @@ def test_module_is_created_with_keys_of_its_own(registry, identity):
     assert registry.get_module(identity.device_id, "m1").etag == module.etag
 
 
+@rests_on("identity.put")
 def test_module_update_changes_keys_and_etag(registry, identity):
     module = registry.create_module_with_sas(identity.device_id, "m1", "", "", "")
     registry.update_module_with_sas(identity.device_id, "m1", "somebody", module.etag, PRIMARY, SECONDARY)
@@ -120,21 +131,24 @@ def test_module_update_changes_keys_and_etag(registry, identity):
     assert after.etag != module.etag
 
 
+@rests_on("identity.list")
 def test_get_modules_lists_all_modules_of_the_device(registry, identity):
     for module in ("m1", "m2"):
         registry.create_module_with_sas(identity.device_id, module, "", "", "")
     assert sorted(module.module_id for module in registry.get_modules(identity.device_id)) == ["m1", "m2"]
 
 
+@rests_on("identity.delete", "identity.get")
 def test_deleted_module_is_gone(registry, identity):
     registry.create_module_with_sas(identity.device_id, "m1", "", "", "")
     registry.delete_module(identity.device_id, "m1")
-    assert refused(registry.get_module, identity.device_id, "m1") == 404
+    assert refused(registry.get_module, identity.device_id, "m1") == "404 ModuleNotFound"
     assert registry.get_modules(identity.device_id) == []
 
 
+@rests_on("identity.put")
 def test_module_of_an_unknown_device_is_404(registry, name):
-    assert refused(registry.create_module_with_sas, name(), "m1", "", "", "") == 404
+    assert refused(registry.create_module_with_sas, name(), "m1", "", "", "") == "404 DeviceNotFound"
 
 
 def bulk(device, mode, **more):
@@ -142,14 +156,16 @@ def bulk(device, mode, **more):
     return ExportImportDevice(id=device, import_mode=mode, authentication=keys, status="enabled", **more)
 
 
+@rests_on("identity.bulk")
 def test_bulk_creates_and_deletes_many(registry, name):
     devices = [name() for _ in range(20)]
     assert registry.bulk_create_or_update_devices([bulk(device, "create") for device in devices]).is_successful
     assert registry.get_device(devices[19]).authentication.symmetric_key.primary_key == PRIMARY
     assert registry.bulk_create_or_update_devices([bulk(device, "delete") for device in devices]).is_successful
-    assert refused(registry.get_device, devices[19]) == 404
+    assert refused(registry.get_device, devices[19]) == "404 DeviceNotFound"
 
 
+@rests_on("identity.bulk")
 def test_bulk_names_the_device_that_failed(registry, identity, name):
     new = name()
     result = registry.bulk_create_or_update_devices([bulk(new, "create"), bulk(identity.device_id, "create")])
@@ -158,6 +174,7 @@ def test_bulk_names_the_device_that_failed(registry, identity, name):
     assert registry.get_device(new).device_id == new
 
 
+@rests_on("statistics")
 def test_registry_statistics_count_enabled_and_disabled(registry, name):
     before = registry.get_device_registry_statistics()
     registry.create_device_with_sas(name(), "", "", "enabled")
@@ -168,6 +185,7 @@ def test_registry_statistics_count_enabled_and_disabled(registry, name):
     assert after.disabled_device_count - before.disabled_device_count == 1
 
 
+@rests_on("statistics", "device.connect")
 def test_service_statistics_count_connected_devices(registry, identity, open_device):
     before = registry.get_service_statistics().connected_device_count
     open_device(identity)

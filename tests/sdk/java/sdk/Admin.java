@@ -13,12 +13,20 @@ import java.util.stream.Collectors;
 final class Admin {
     private static final HttpClient CLIENT = HttpClient.newHttpClient();
 
+    private static volatile boolean off;
+
     private Admin() {}
+
+    /** Whether something is switched off now. */
+    static boolean lacks() {
+        return off;
+    }
 
     /** Switches these operations off, and all others on. */
     static void switchOff(String... operations) throws IOException, InterruptedException {
         String names = Arrays.stream(operations).map(name -> '"' + name + '"').collect(Collectors.joining(", "));
         send("PUT", "/knobs", "{\"disabled\": [" + names + "]}");
+        off = operations.length > 0;
     }
 
     /** Cuts a device's connection at its next report, which is lost. */

@@ -9,6 +9,7 @@ import com.microsoft.azure.sdk.iot.device.IotHubStatusCode;
 import com.microsoft.azure.sdk.iot.device.ModuleClient;
 import com.microsoft.azure.sdk.iot.device.exceptions.IotHubClientException;
 import com.microsoft.azure.sdk.iot.device.transport.IotHubConnectionStatus;
+import com.microsoft.azure.sdk.iot.device.transport.NoRetry;
 import com.microsoft.azure.sdk.iot.device.twin.Twin;
 import com.microsoft.azure.sdk.iot.device.twin.TwinCollection;
 import com.microsoft.azure.sdk.iot.service.registry.Device;
@@ -31,6 +32,10 @@ final class Client implements AutoCloseable {
     Client(InternalClient sdk) {
         this.sdk = sdk;
         sdk.setConnectionStatusChangeCallback(this::changed, null);
+        if (Admin.lacks()) {
+            // What cannot be had need not be tried again.
+            sdk.setRetryPolicy(new NoRetry());
+        }
     }
 
     private void changed(ConnectionStatusChangeContext change) {
