@@ -63,6 +63,10 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// Where everything is kept; `None` for memory only.
     pub data: Option<PathBuf>,
+    /// Settings from the start.
+    pub knobs: Knobs,
+    /// Faults from the start.
+    pub faults: Vec<Fault>,
 }
 
 impl Default for Config {
@@ -75,6 +79,8 @@ impl Default for Config {
             admin_port: 0,
             hosts: vec!["localhost".to_owned()],
             data: None,
+            knobs: Knobs::default(),
+            faults: Vec::new(),
         }
     }
 }
@@ -161,6 +167,8 @@ impl LocalHub {
         let names = names(&config);
         let tls = TlsAcceptor::from(authority.server_config(&names)?);
         let hub = Hub::new(machine, policies, Names::new(names), store);
+        hub.set_knobs(config.knobs.clone());
+        config.faults.iter().cloned().for_each(|fault| _ = hub.faults().add(fault));
         let (https_listener, https) = listen(Port::Https, config.listen, config.https_port).await?;
         let (mqtt_listener, mqtt) = listen(Port::Mqtt, config.listen, config.mqtt_port).await?;
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::local_hub::knobs::{self, BadSetting, Fault, Knobs, Setting};
 use crate::local_hub::{Config, LocalHub, Running};
 
 /// Arguments of `hubtwin hub`.
@@ -31,18 +32,24 @@ pub(super) struct Args {
     /// Keep keys, certificates and twins in this folder; without it everything ends with the program
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Settings of a bad day, as of the admin port's /knobs, for instance '{"limits": {"tier": "S1"}}'
+    #[arg(long, value_name = "JSON", default_value = "{}", hide_default_value = true, value_parser = setting::<Knobs>)]
+    knobs: Knobs,
+    /// A fault that waits for its calls, as of the admin port's /faults; may be given several times
+    #[arg(long = "fault", value_name = "JSON", value_parser = setting::<Fault>)]
+    faults: Vec<Fault>,
     /// Once the hub serves, write shell lines that say where to this file, and its certificate beside it
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let Args { listen, https_port, mqtt_port, admin_port, hosts, data, env_file } = args;
+    let Args { listen, https_port, mqtt_port, admin_port, hosts, data, knobs, faults, env_file } = args;
     // Before anything is told to anybody, so that no signal is missed.
     let mut terminated = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("watch for SIGINT")?;
-    let running =
-        LocalHub::start(Config { listen, https_port, mqtt_port, admin_port, hosts, data: data.clone() }).await?;
+    let config = Config { listen, https_port, mqtt_port, admin_port, hosts, data: data.clone(), knobs, faults };
+    let running = LocalHub::start(config).await?;
     if let Some(file) = &env_file {
         write_env(file, &running)?;
     }
@@ -53,6 +60,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     }
     running.shutdown().await;
     Ok(())
+}
+
+fn setting<T: Setting>(json: &str) -> Result<T, BadSetting> {
+    knobs::read(json.as_bytes())
 }
 
 fn banner(running: &Running, data: Option<&Path>, env_file: Option<&Path>) -> anyhow::Result<()> {

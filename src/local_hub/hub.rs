@@ -1,7 +1,9 @@
 //! What REST, MQTT and the admin server share: the machine behind a lock, its clock and randomness, who is connected,
 //! and the journal.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,11 +17,18 @@ use super::auth::{Names, Policy, Proof};
 use super::code::{self, Failure};
 use super::index::Index;
 use super::journal::{Call, Journal};
-use super::knobs::{Effect, Faults, Knobs, Struck};
+use super::knobs::{Faults, Knobs};
 use super::live::{Cut, Lives, Notice, Ties};
 use super::machine::{Command, EntityId, Event, Fresh, Identity, Machine, Moment, Outcome, Reply, Seen};
 use super::operations;
 use super::store::{self, Store};
+use super::throttle::Throttle;
+
+pub use self::gate::Charge;
+pub use self::snapshots::{Snapshot, SnapshotError};
+
+mod gate;
+mod snapshots;
 
 /// A running hub.
 pub struct Hub {
@@ -28,6 +37,8 @@ pub struct Hub {
     random: &'static dyn SecureRandom,
     knobs: Mutex<Knobs>,
     faults: Mutex<Faults>,
+    throttle: Mutex<Throttle>,
+    started: Instant,
     clock: watch::Sender<()>,
     store: Mutex<Option<Store>>,
     stored: bool,
@@ -41,6 +52,8 @@ struct State {
     machine: Machine,
     /// What queries see, while it lags.
     index: Option<Index>,
+    /// Older states, by name.
+    snapshots: BTreeMap<String, Snapshot>,
     live: Lives,
 }
 
@@ -49,10 +62,12 @@ impl Hub {
     #[must_use]
     pub fn new(machine: Machine, policies: Vec<Policy>, names: Names, store: Option<Store>) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State { machine, index: None, live: Lives::default() }),
+            state: Mutex::new(State { machine, index: None, snapshots: BTreeMap::new(), live: Lives::default() }),
             journal: Mutex::default(),
             knobs: Mutex::default(),
             faults: Mutex::default(),
+            throttle: Mutex::default(),
+            started: Instant::now(),
             clock: watch::Sender::default(),
             random: default_provider().secure_random,
             stored: store.is_some(),
@@ -85,13 +100,6 @@ impl Hub {
     /// The faults that wait.
     pub fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What a fault does to this call, after its delay.
-    pub async fn strike(&self, operation: &str, subject: &str) -> Option<Effect> {
-        let Struck { delay, effect } = self.faults().strike(operation, subject)?;
-        tokio::time::sleep(delay).await;
-        Some(effect)
     }
 
     /// Carries a command out and tells whoever has to be told. With a data folder it returns when the change is kept.

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 
+pub use self::filter::Filter;
 use super::machine::stamp::wire_time;
+
+mod filter;
 
 /// Most entries that are kept.
 const MAX_ENTRIES: usize = 10_000;
@@ -78,9 +81,13 @@ impl Journal {
         &self.counters
     }
 
-    /// The entries after number `seq`, oldest first.
+    /// The entries that a filter lets through, oldest first; the first of them when there are more than it wants.
     #[must_use]
-    pub fn since(&self, seq: u64) -> Vec<Entry> {
-        self.entries.iter().filter(|entry| entry.seq > seq).cloned().collect()
+    pub fn find(&self, filter: &Filter) -> Vec<Entry> {
+        // Numbers have no gaps, so the first that can fit is known.
+        let first = self.entries.front().map_or(0, |entry| entry.seq);
+        let skip = usize::try_from((filter.since + 1).saturating_sub(first)).unwrap_or(usize::MAX);
+        let found = self.entries.iter().skip(skip).filter(|entry| filter.lets(entry));
+        found.take(filter.limit.unwrap_or(usize::MAX)).cloned().collect()
     }
 }

@@ -3,12 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use self::fault::{Effect, Fault, Faults, Struck};
+pub use self::fault::{Effect, Fault, Faults, MAX_FAULTS, Struck, WrongToken};
+pub use self::limits::Limits;
 pub use self::setting::{BadSetting, Setting, read};
 use super::doubts::Doubts;
 use super::operations;
 
 mod fault;
+mod limits;
 mod setting;
 
 /// Most rows that a query page can have.
@@ -33,6 +35,8 @@ pub struct Knobs {
     pub connection_lag_ms: u64,
     /// How long it takes until queries see a change, in milliseconds.
     pub query_lag_ms: u64,
+    /// The limits of a tier; absent for none.
+    pub limits: Option<Limits>,
     /// What public facts do not settle.
     pub doubts: Doubts,
 }
@@ -63,6 +67,39 @@ impl Setting for Knobs {
         if let Some(rows) = self.page_size.filter(|rows| !(1..=MAX_PAGE_SIZE).contains(rows)) {
             return Err(BadSetting::new("pageSize", format!("{rows} rows; 1 to {MAX_PAGE_SIZE}")));
         }
-        Ok(())
+        self.limits.as_ref().map_or(Ok(()), Limits::check)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let cases = [
+            (r#"{"pageSize": 0}"#, "pageSize: 0 rows; 1 to 1000"),
+            (r#"{"pageSize": "x"}"#, "pageSize: invalid type: string"),
+            (
+                r#"{"disabled": ["query", "twin.put"]}"#,
+                "disabled[1]: there is no operation \"twin.put\"; one of identity.get",
+            ),
+            (r#"{"queryLagMs": 86400001}"#, "queryLagMs: 86400001 is too long; at most 86400000, which is a day"),
+            (r#"{"clockOffsetMs": -315360000001}"#, "clockOffsetMs: -315360000001 is too far"),
+            (r#"{"limits": {"tier": "S4"}}"#, "limits.tier: unknown variant `S4`"),
+            (r#"{"limits": {}}"#, "limits: missing field `tier`"),
+            (r#"{"limits": {"tier": "F1", "units": 2}}"#, "limits.units: 2 is out of range: 1 to 1"),
+            (r#"{"limits": {"tier": "S1", "percent": 0}}"#, "limits.percent: 0 is out of range: 1 to 100"),
+            (r#"{"doubts": {"putOmitted": "maybe"}}"#, "doubts.putOmitted: unknown variant `maybe`"),
+            (r#"{"doubts": {"x": 1}}"#, "doubts.x: unknown field `x`"),
+            ("{} {}", ".: trailing characters"),
+            ("[]", ".: not a JSON object"),
+            ("", ".: not a JSON object"),
+            ("{", ".: EOF while parsing"),
+        ];
+        for (text, expected) in cases {
+            let told = read::<Knobs>(text.as_bytes()).unwrap_err().to_string();
+            assert!(told.starts_with(expected), "{text}: {told}");
+        }
     }
 }

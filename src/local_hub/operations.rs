@@ -1,7 +1,9 @@
 //! The names of all that can be asked of the hub, as they stand in counters, in the log, in faults and in `disabled`.
 
+use super::throttle::Class;
+
 /// Every name: first what back ends ask, then what devices do, then what the hub does by itself.
-pub const ALL: [&str; 20] = [
+pub const ALL: [&str; 21] = [
     "identity.get",
     "identity.put",
     "identity.delete",
@@ -22,6 +24,7 @@ pub const ALL: [&str; 20] = [
     DEVICE_SUBSCRIBE,
     DEVICE_DISCONNECT,
     DEVICE_NOTIFY,
+    FAILOVER,
 ];
 
 /// A device asks for a WebSocket.
@@ -41,8 +44,33 @@ pub const DEVICE_DISCONNECT: &str = "device.disconnect";
 /// The hub tells a device of a change.
 pub const DEVICE_NOTIFY: &str = "device.notify";
 
+/// The hub goes back to an older state.
+pub const FAILOVER: &str = "failover";
+
 /// Whether there is an operation of this name.
 #[must_use]
 pub fn known(name: &str) -> bool {
     ALL.contains(&name)
+}
+
+/// Whether there is something to be limited together with others, and with which.
+#[must_use]
+pub fn class(name: &str) -> Option<Class> {
+    match name {
+        "identity.get" | "identity.put" | "identity.delete" | "identity.list" | "identity.bulk" | "statistics" => {
+            Some(Class::Identity)
+        }
+        "twin.get" | DEVICE_GET => Some(Class::TwinReads),
+        "twin.patch" | "twin.replace" | DEVICE_REPORT => Some(Class::TwinUpdates),
+        "query" => Some(Class::Queries),
+        DEVICE_CONNECT => Some(Class::Connections),
+        _ => None,
+    }
+}
+
+/// Whether it counts as messages of the day.
+#[must_use]
+pub fn metered(name: &str) -> bool {
+    let reads_or_writes = matches!(class(name), Some(Class::TwinReads | Class::TwinUpdates | Class::Queries));
+    reads_or_writes || matches!(name, DEVICE_MESSAGE | DEVICE_NOTIFY)
 }

@@ -30,7 +30,7 @@ impl BadSetting {
     }
 
     /// A field that names an operation that there is not.
-    pub(super) fn operation(field: impl Into<String>, name: &str) -> Self {
+    pub fn operation(field: impl Into<String>, name: &str) -> Self {
         Self::new(field, format!("there is no operation {name:?}; one of {}", operations::ALL.join(", ")))
     }
 }
@@ -40,9 +40,17 @@ impl BadSetting {
 /// # Errors
 /// The first field that is wrong.
 pub fn read<T: Setting>(json: &[u8]) -> Result<T, BadSetting> {
+    // Derived code would take a list for an object.
+    if !json.trim_ascii_start().starts_with(b"{") {
+        return Err(BadSetting::new(".", "not a JSON object"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(json);
-    let setting: T = serde_path_to_error::deserialize(&mut reader)
-        .map_err(|error| BadSetting::new(error.path().to_string(), error.inner().to_string()))?;
+    let setting: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let field = error.path().to_string();
+        // What is no JSON has no field.
+        let field = if field == "?" { ".".to_owned() } else { field };
+        BadSetting::new(field, error.inner().to_string())
+    })?;
     reader.end().map_err(|error| BadSetting::new(".", error.to_string()))?;
     setting.check()?;
     Ok(setting)

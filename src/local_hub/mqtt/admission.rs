@@ -7,7 +7,7 @@ use mqtt_protocol_core::mqtt::packet::v3_1_1::Connect;
 use super::super::auth::{self, Denied, Shown};
 use super::super::certificate::Thumbprints;
 use super::super::code::Failure;
-use super::super::hub::Hub;
+use super::super::hub::{Charge, Hub};
 use super::super::journal::Call;
 use super::super::knobs::Effect;
 use super::super::live::Ties;
@@ -48,11 +48,10 @@ pub(super) async fn admit(
     certificate: Option<&Thumbprints>,
 ) -> Result<Admitted, Refused> {
     let effect = hub.strike(DEVICE_CONNECT, connect.client_id()).await;
-    let asked_for = |refused| Err((refused, "a fault that was asked for".to_owned()));
-    let result = match effect {
-        Some(Effect::Status(status)) => asked_for(for_status(status)),
-        Some(Effect::CutBefore) => asked_for(Refused::Silently),
-        _ => check(hub, connect, certificate).await,
+    let result = match effect.as_ref().and_then(Effect::instead) {
+        Some(failure) if effect == Some(Effect::CutBefore) => Err((Refused::Silently, failure.message)),
+        Some(failure) => Err((for_status(failure.code.status), failure.message)),
+        None => check(hub, connect, certificate).await,
     };
     let (outcome, detail) = match &result {
         Ok(_) => (200, ""),
@@ -109,6 +108,10 @@ async fn check(hub: &Hub, connect: &Connect, certificate: Option<&Thumbprints>) 
             no(refused, &denied.to_string())
         })?;
     let Login { id, api_version, model, .. } = login;
+    hub.admit(DEVICE_CONNECT, Charge::Once).await.map_err(|Failure { code, message }| {
+        // There is no other answer for "later".
+        (Refused::Unavailable, format!("{} {message}", code.name))
+    })?;
     let connected = hub.connect(id.clone(), proof, connect.clean_session(), model).await;
     let (reply, ties) = connected.map_err(|Failure { code, message }| {
         let refused = if code.status >= 500 { Refused::Unavailable } else { Refused::NotAuthorized };

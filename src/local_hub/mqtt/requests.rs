@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::super::code::{self, Failure};
-use super::super::hub::Hub;
+use super::super::hub::{Charge, Hub};
 use super::super::journal::Call;
 use super::super::knobs::Effect;
 use super::super::live::{Cut, Notice};
@@ -19,9 +19,6 @@ use super::super::rest::arrays_of;
 use super::codec::{self, Malformed, Packet};
 use super::end::End;
 use super::topic::{self, Target};
-
-/// What the log says of a fault.
-const ASKED_FOR: &str = "a fault that was asked for";
 
 /// A device that is let in.
 pub(super) struct Device {
@@ -43,12 +40,12 @@ pub(super) enum Next {
 }
 
 /// What a fault leaves of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Struck {
     /// It is carried out.
     Whole,
-    /// It is answered with this status instead.
-    Status(u16),
+    /// It is answered with this instead.
+    Refused(Failure),
     /// It is carried out, and the connection cut in place of the answer.
     Unanswered,
 }
@@ -95,11 +92,12 @@ impl Device {
         let outcome = match struck {
             Struck::Whole | Struck::Unanswered => {
                 let topic = format!("$iothub/twin/PATCH/properties/desired/?{detail}");
+                self.hub.charge(operation, notice.payload.len(), None);
                 self.send(&topic, notice.payload.clone(), qos, out)?;
                 200
             }
             // It gets lost on its way.
-            Struck::Status(status) => status,
+            Struck::Refused(ref failure) => failure.code.status,
         };
         self.record(operation, outcome, &detail);
         if struck == Struck::Unanswered { Err(End::Fault) } else { Ok(()) }
@@ -118,7 +116,7 @@ impl Device {
         };
         let struck = self.strike(operation, "").await?;
         let answer = match struck {
-            Struck::Status(status) => Err(Failure::new(code::for_status(status), ASKED_FOR)),
+            Struck::Refused(ref failure) => Err(failure.clone()),
             Struck::Whole | Struck::Unanswered => self.carry_out(&target, publish.payload().as_slice()).await,
         };
         let (status, version, body, detail) = match answer {
@@ -151,23 +149,29 @@ impl Device {
             effect = self.hub.strike(operation, &subject) => effect,
             cut = &mut self.cut => return Err(cut.map_or(End::Stopped, End::Cut)),
         };
-        match effect {
-            Some(Effect::Status(status)) => Ok(Struck::Status(status)),
-            Some(Effect::CutAfter) => Ok(Struck::Unanswered),
-            Some(Effect::CutBefore) => {
-                self.record(operation, code::CLOSED.status, if detail.is_empty() { ASKED_FOR } else { detail });
+        match effect.as_ref().and_then(Effect::instead) {
+            Some(failure) if effect.as_ref().is_some_and(Effect::cuts) => {
+                let detail = if detail.is_empty() { &failure.message } else { detail };
+                self.record(operation, failure.code.status, detail);
                 Err(End::Fault)
             }
-            _ => Ok(Struck::Whole),
+            Some(failure) => Ok(Struck::Refused(failure)),
+            None if effect == Some(Effect::CutAfter) => Ok(Struck::Unanswered),
+            None => Ok(Struck::Whole),
         }
     }
 
     async fn carry_out(&self, target: &Target<'_>, payload: &[u8]) -> Result<Answer, Failure> {
-        match target {
-            Target::Get { .. } => self.get().await,
-            Target::Report { version, .. } => self.report(payload, *version).await,
-            Target::Dropped => Ok((200, None, Vec::new())),
-        }
+        let operation = target.operation();
+        self.hub.admit(operation, Charge::Once).await?;
+        let answer = match target {
+            Target::Get { .. } => self.get().await?,
+            Target::Report { version, .. } => self.report(payload, *version).await?,
+            Target::Dropped => (200, None, Vec::new()),
+        };
+        // What is sent counts, and of a read what is answered.
+        self.hub.charge(operation, payload.len().max(answer.2.len()), None);
+        Ok(answer)
     }
 
     async fn get(&self) -> Result<Answer, Failure> {
@@ -216,8 +220,8 @@ impl Device {
             granted.push(qos);
         }
         let struck = self.strike(operations::DEVICE_SUBSCRIBE, "").await?;
-        if let Struck::Status(status) = struck {
-            self.record(operations::DEVICE_SUBSCRIBE, status, ASKED_FOR);
+        if let Struck::Refused(failure) = struck {
+            self.record(operations::DEVICE_SUBSCRIBE, failure.code.status, &failure.message);
             out.extend(codec::suback(subscribe.packet_id(), &vec![codec::FAILED; granted.len()]));
             return Ok(());
         }

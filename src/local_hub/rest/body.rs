@@ -54,7 +54,12 @@ pub(super) fn command(operation: Operation, parts: &Parts<'_>) -> Result<Option<
         },
         Operation::Statistics => Command::Statistics,
         Operation::ServiceStatistics => Command::ServiceStatistics,
-        Operation::BulkIdentities | Operation::Query | Operation::Unknown | Operation::WrongMethod => return Ok(None),
+        Operation::BulkIdentities
+        | Operation::Query
+        | Operation::Jobs
+        | Operation::Unsupported
+        | Operation::Unknown
+        | Operation::WrongMethod => return Ok(None),
     }))
 }
 
@@ -64,7 +69,7 @@ fn top(top: Option<&str>) -> usize {
 
 /// Reads a body that must be JSON.
 pub(super) fn json(body: &[u8]) -> Result<Value, Failure> {
-    serde_json::from_slice(body).map_err(|_| Refusal::Malformed("the body is not JSON".to_owned()).into())
+    serde_json::from_slice(body).map_err(|error| Refusal::Malformed(format!("the body is not JSON: {error}")).into())
 }
 
 /// Reads a body that must be a JSON object.
@@ -96,15 +101,22 @@ pub(super) fn sections(body: &Object, arrays: Arrays, nulls: Nulls) -> Result<Se
             let own = members.iter().filter(|(key, _)| *key != "$metadata" && *key != "$version");
             Ok(Some(Some(own.map(|(key, value)| (key.clone(), value.clone())).collect::<Object>())))
         }
-        Some(_) => Err(Refusal::Invalid(format!(
-            "Provided json is not a valid 'tags' or 'properties' object: '{name}' is not an object."
-        ))),
+        Some(_) => Err(not_an_object(name)),
     };
     let tags = section("tags", body.get("tags"))?;
     let tags_null = tags == Some(None);
-    let desired = section("desired", body.get("properties").and_then(|properties| properties.get("desired")))?;
+    let properties = match body.get("properties") {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(properties)) => Some(properties),
+        Some(_) => return Err(not_an_object("properties").into()),
+    };
+    let desired = section("desired", properties.and_then(|properties| properties.get("desired")))?;
     let desired = desired.map(|desired| desired.map_or(Desired::Clear, Desired::Properties));
     Ok(SectionsBody { tags: tags.flatten(), tags_null, desired, arrays: Some(arrays) })
+}
+
+fn not_an_object(name: &str) -> Refusal {
+    Refusal::Invalid(format!("Provided json is not a valid 'tags' or 'properties' object: '{name}' is not an object."))
 }
 
 /// Without quotes an etag of a twin is silently ignored, as the service does.

@@ -1,12 +1,15 @@
 //! Up to 100 identities in one call. Items are carried out one by one; one that fails does not stop the others.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use super::super::code::{self, Failure};
-use super::super::hub::Hub;
+use super::super::hub::{Charge, Hub};
 use super::super::machine::{Command, Draft, EntityId, Precondition};
 use super::answer::Answer;
 use super::body::{Nulls, json, sections};
+use super::operation::Operation;
 use crate::twin::document::Object;
 use crate::twin::rules::Arrays;
 
@@ -51,10 +54,15 @@ pub(super) async fn run(hub: &Hub, body: &[u8], arrays: Arrays) -> Result<Answer
             format!("the array has {} items; 1 to {MAX_ITEMS} are allowed", items.len()),
         ));
     }
+    hub.admit(Operation::BulkIdentities.name(), Charge::Times(items.len() as u64)).await?;
     let mut errors = Vec::new();
+    let mut seen = HashSet::new();
     for item in &items {
         let id = id_of(item);
         let done = match (&id, item.as_object()) {
+            (Some(id), _) if !seen.insert(id.clone()) => {
+                Err(Failure::new(code::DEFINED_MULTIPLE_TIMES, format!("'{id}' stands in the request more than once")))
+            }
             (Some(id), Some(item)) => carry_out(hub, id, item, arrays).await,
             _ => Err(invalid("an item has no id")),
         };
@@ -63,12 +71,13 @@ pub(super) async fn run(hub: &Hub, body: &[u8], arrays: Arrays) -> Result<Answer
                 "deviceId": id.as_ref().map(|id| &id.device),
                 "moduleId": id.as_ref().and_then(|id| id.module.as_ref()),
                 "errorCode": failure.code.number,
-                "errorStatus": format!("{}: {}", failure.code.name, failure.message),
+                "errorStatus": failure.message,
+                "operation": item.get("importMode"),
             }));
         }
     }
     let successful = errors.is_empty();
-    let mut answer = Answer::document(json!({"isSuccessful": successful, "errors": errors, "warnings": []}));
+    let mut answer = Answer::document(&json!({"isSuccessful": successful, "errors": errors, "warnings": []}));
     if !successful {
         answer.status = 400;
     }

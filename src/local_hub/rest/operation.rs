@@ -29,6 +29,10 @@ pub enum Operation {
     Statistics,
     /// Count connections.
     ServiceStatistics,
+    /// Anything with jobs.
+    Jobs,
+    /// Something else that the service has and this hub does not.
+    Unsupported,
     /// A path that the hub does not know.
     Unknown,
     /// A method that the path does not take.
@@ -50,7 +54,8 @@ impl Operation {
             Self::ReplaceTwin => "twin.replace",
             Self::Query => "query",
             Self::Statistics | Self::ServiceStatistics => "statistics",
-            Self::Unknown | Self::WrongMethod => "unknown",
+            Self::Jobs => "jobs",
+            Self::Unsupported | Self::Unknown | Self::WrongMethod => "unknown",
         }
     }
 
@@ -63,7 +68,7 @@ impl Operation {
             }
             Self::PutIdentity | Self::DeleteIdentity | Self::BulkIdentities => Some(Permission::RegistryWrite),
             Self::GetTwin | Self::PatchTwin | Self::ReplaceTwin | Self::Query => Some(Permission::ServiceConnect),
-            Self::Unknown | Self::WrongMethod => None,
+            Self::Jobs | Self::Unsupported | Self::Unknown | Self::WrongMethod => None,
         }
     }
 }

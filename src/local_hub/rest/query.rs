@@ -8,6 +8,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::super::code::{self, Failure};
+use super::super::doubts::RootMetadata;
 use super::super::knobs::Knobs;
 use super::super::machine::{EntityId, Machine, Seen};
 use super::answer::Answer;
@@ -55,12 +56,18 @@ pub(in super::super) struct Grant {
     pub(in super::super) page: Option<usize>,
     /// Which functions there are.
     pub(in super::super) functions: Functions,
+    /// How conditions on the metadata of a whole section are taken.
+    pub(in super::super) root_metadata: RootMetadata,
 }
 
 impl Grant {
     /// As the knobs stand.
     pub(in super::super) fn of(knobs: &Knobs) -> Self {
-        Self { page: knobs.page_size, functions: knobs.doubts.query_functions }
+        Self {
+            page: knobs.page_size,
+            functions: knobs.doubts.query_functions,
+            root_metadata: knobs.doubts.root_metadata,
+        }
     }
 }
 
@@ -70,6 +77,8 @@ pub(in super::super) struct Ask {
     query: Query,
     page: usize,
     from: Position,
+    /// Whether it finds nothing, whatever there is.
+    nothing: bool,
 }
 
 /// A page of rows.
@@ -78,6 +87,31 @@ pub(in super::super) struct Page {
     pub(in super::super) rows: Vec<Value>,
     pub(in super::super) next: Option<String>,
     pub(in super::super) item_type: &'static str,
+}
+
+impl Ask {
+    /// Whether it asks for the first page.
+    pub(super) fn is_first(&self) -> bool {
+        self.from.given == 0
+    }
+
+    /// The token that asks for the same page.
+    pub(super) fn token(&self) -> String {
+        self.from.token()
+    }
+}
+
+impl Page {
+    /// How many rows it has.
+    pub(super) fn count(&self) -> usize {
+        self.rows.len()
+    }
+}
+
+/// Puts another token in place of that of an answer, or adds it.
+pub(super) fn continue_with(answer: &mut Answer, token: &str) {
+    answer.headers.retain(|(name, _)| *name != CONTINUATION);
+    answer.headers.extend(HeaderValue::from_str(token).ok().map(|token| (CONTINUATION, token)));
 }
 
 /// Reads the body and the paging headers.
@@ -100,6 +134,16 @@ pub(super) fn ask(headers: &HeaderMap, body: &[u8], grant: Grant) -> Result<Ask,
     Ask::new(text, query, rows.transpose()?, token, grant)
 }
 
+/// Whether the condition looks at when desired or reported properties as a whole were last written.
+fn asks_root_metadata(query: &Query) -> bool {
+    query.filter_paths().iter().any(|path| match path.keys() {
+        [.., section, metadata, written] => {
+            ["desired", "reported"].contains(&section.as_str()) && metadata == "$metadata" && written == "$lastUpdated"
+        }
+        _ => false,
+    })
+}
+
 fn invalid(text: impl Into<String>) -> Failure {
     Failure::new(code::ARGUMENT_INVALID, text)
 }
@@ -120,6 +164,11 @@ impl Ask {
         if query.source() == Source::Jobs {
             return Err(invalid("there are no jobs at this hub, so devices.jobs cannot be queried"));
         }
+        let on_root = asks_root_metadata(&query);
+        if on_root && grant.root_metadata == RootMetadata::Refused {
+            return Err(invalid("$metadata.$lastUpdated of a whole section cannot be queried"));
+        }
+        let nothing = on_root && grant.root_metadata == RootMetadata::Empty;
         let largest = grant.page.unwrap_or(PAGE_SIZE);
         let page = rows.map_or(largest, |rows| rows.min(largest)).max(1);
         // The service wants the query and the page size again with every page.
@@ -138,13 +187,15 @@ impl Ask {
                 position
             }
         };
-        Ok(Self { query, page, from })
+        Ok(Self { query, page, from, nothing })
     }
 }
 
 /// Answers one page.
 pub(in super::super) fn run(ask: &Ask, machine: &Machine, seen: Seen) -> Result<Page, Failure> {
     let modules = ask.query.source() == Source::Modules;
+    let none = Machine::default();
+    let machine = if ask.nothing { &none } else { machine };
     let (rows, next) = if ask.query.is_aggregate() {
         grouped(ask, machine, modules, seen)?
     } else {
@@ -156,7 +207,7 @@ pub(in super::super) fn run(ask: &Ask, machine: &Machine, seen: Seen) -> Result<
 
 /// Rows made of one twin each: goes on behind the last id, so that pages stay cheap and hold while twins come and go.
 fn plain(ask: &Ask, machine: &Machine, modules: bool, seen: Seen) -> (Vec<Value>, Option<Position>) {
-    let Ask { query, page, from } = ask;
+    let Ask { query, page, from, nothing: _ } = ask;
     let left = query.top().map(|top| top.saturating_sub(from.given));
     let wanted = left.map_or(*page, |left| usize::try_from(left).unwrap_or(usize::MAX).min(*page));
     let mut rows = Vec::new();
@@ -185,7 +236,7 @@ fn plain(ask: &Ask, machine: &Machine, modules: bool, seen: Seen) -> (Vec<Value>
 }
 
 fn grouped(ask: &Ask, machine: &Machine, modules: bool, seen: Seen) -> Result<(Vec<Value>, Option<Position>), Failure> {
-    let Ask { query, page, from } = ask;
+    let Ask { query, page, from, nothing: _ } = ask;
     let mut groups = Groups::new(query);
     for (_, twin) in machine.twins(modules, None, seen).filter(|(_, twin)| query.matches(twin)) {
         groups.add(&twin).map_err(|error| invalid(error.to_string()))?;
@@ -223,7 +274,7 @@ fn size(row: &Value) -> usize {
 impl From<Page> for Answer {
     fn from(page: Page) -> Self {
         let Page { rows, next, item_type } = page;
-        let mut answer = Self::document(Value::Array(rows));
+        let mut answer = Self::document(&Value::Array(rows));
         answer.headers.push((ITEM_TYPE, HeaderValue::from_static(item_type)));
         // Clients go on for as long as the header is there.
         if let Some(token) = next.and_then(|next| HeaderValue::from_str(&next).ok()) {

@@ -4,6 +4,8 @@ use serde_json::json;
 
 use super::super::testing::{Stage, policy_token};
 
+mod bad_days;
+mod limits;
 mod queries;
 mod switches;
 
@@ -85,8 +87,8 @@ async fn refusals_have_code_header_and_message() {
         (
             stage.call("GET", "/jobs/v2/job-1", None).await,
             404,
-            "GenericNotFound",
-            "ErrorCode:GenericNotFound;there is no such path",
+            "FeatureNotSupported",
+            "ErrorCode:FeatureNotSupported;this local hub has no jobs",
         ),
     ];
     for (answer, status, name, message) in cases {
@@ -170,7 +172,9 @@ async fn identities_follow_the_sdks() {
 #[tokio::test]
 async fn bulk_answers_item_by_item() {
     let stage = Stage::start().await;
+    stage.device("b0").await;
     let items = json!([
+        {"id": "b0", "importMode": "create"},
         {"id": "b1", "importMode": "create", "tags": {"a": 1}, "properties": {"desired": {"d": 1}}},
         {"id": "b2", "importMode": "Create", "authentication": {"type": "sas"}},
         {"id": "b2", "importMode": "create"},
@@ -179,7 +183,11 @@ async fn bulk_answers_item_by_item() {
     let answer = stage.call("POST", "/devices", Some(items)).await;
     assert_eq!((answer.status, &answer.body["isSuccessful"]), (400, &json!(false)));
     let codes: Vec<_> = answer.body["errors"].as_array().unwrap().iter().map(|error| &error["errorCode"]).collect();
-    assert_eq!(codes, [&json!(409_001), &json!(404_001)]);
+    assert_eq!(codes, [&json!(409_001), &json!(400_011), &json!(404_001)]);
+    assert_eq!(
+        answer.body["errors"][2],
+        json!({"deviceId": "b3", "moduleId": null, "errorCode": 404_001, "errorStatus": "b3", "operation": "Delete"})
+    );
     let twin = stage.call("GET", "/twins/b1", None).await.body;
     assert_eq!((&twin["etag"], &twin["version"], &twin["tags"]["a"]), (&json!("AAAAAAAAAAE="), &json!(2), &json!(1)));
     let desired = &twin["properties"]["desired"];

@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::super::code::{self, Failure};
+use super::super::doubts::ErrorForm;
 use super::super::https::Connection;
 use super::super::hub::Hub;
 use super::super::journal::Call;
@@ -49,7 +50,7 @@ pub(super) async fn upgrade(State(hub): State<Arc<Hub>>, mut request: Request) -
         }
         Err(failure) => {
             let tracking = format!("{:032x}", fastrand::u128(..));
-            Answer::failure(&failure, &tracking, hub.now()).into_response(&tracking)
+            Answer::failure(&failure, ErrorForm::A, &tracking, hub.now()).into_response(&tracking)
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
 use super::super::bytes::{connect_packet, packet, text};
+use crate::local_hub::journal::Filter;
 use crate::local_hub::testing::{SOON, Stage, device_token};
 
 /// What the SDKs subscribe to.
@@ -134,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
 
 /// The last entry of the log about an operation: outcome and words; 0 and none when there is no entry.
 pub fn last(stage: &Stage, operation: &str) -> (u16, String) {
-    let entries = stage.hub.hub.journal().since(0);
+    let entries = stage.hub.hub.journal().find(&Filter::default());
     let entry = entries.iter().rev().find(|entry| entry.operation == operation);
     entry.map(|entry| (entry.outcome, entry.detail.clone())).unwrap_or_default()
 }

@@ -13,6 +13,7 @@ use super::super::serve;
 use super::raw::{CLEAN, Raw, user};
 use crate::local_hub::auth::{Names, Policy};
 use crate::local_hub::hub::{Hub, random_key};
+use crate::local_hub::journal::Filter;
 use crate::local_hub::knobs::Knobs;
 use crate::local_hub::machine::{Command, Draft, EntityId, Machine, Precondition};
 use crate::local_hub::testing::sign_for;
@@ -51,7 +52,7 @@ impl Memory {
     }
 
     fn last(&self) -> (String, u16, String) {
-        let entry = self.hub.journal().since(0).pop().unwrap();
+        let entry = self.hub.journal().find(&Filter::default()).pop().unwrap();
         (entry.operation, entry.outcome, entry.detail)
     }
 }
