@@ -37,8 +37,13 @@ def admin(method, path, what):
 def switch_off(operation):
     """Switches this operation off, and all others on."""
     global switched_off
-    switched_off = operation
     admin("PUT", "/knobs", {"disabled": [operation] if operation else []})
+    # What the hub does not have is as good as off. So let it answer something else.
+    if operation == "unknown":
+        admin("POST", "/faults", {"operation": operation, "effect": {"status": 403}})
+    elif switched_off == "unknown":
+        admin("DELETE", "/faults", None)
+    switched_off = operation
 
 
 def pytest_generate_tests(metafunc):
@@ -90,6 +95,17 @@ def refused(call, *arguments):
     return f"{response.status_code} {response.headers['iothub-errorcode']}"
 
 
+@pytest.fixture
+def events():
+    """The operations that the hub was asked about a device, in order."""
+
+    def call(device):
+        with urllib.request.urlopen(os.environ["HUB_ADMIN_URL"] + "/events", timeout=DEADLINE) as answer:
+            return [event["operation"] for event in json.load(answer) if event["subject"] == device]
+
+    return call
+
+
 def service_connection_string():
     """Without the port, which is the default one and need not be signed."""
     return os.environ["HUB_SERVICE_CONNECTION_STRING"].replace(":443;", ";")
@@ -118,21 +134,35 @@ class Told:
             seen.append(what)
 
 
+def authority():
+    """The certificate that the hub's is signed by."""
+    with open(os.environ["HUB_CA_FILE"], encoding="ascii") as file:
+        return file.read()
+
+
+def connection_string(identity, key):
+    """Of a device or a module."""
+    module = getattr(identity, "module_id", None)
+    text = f"HostName={os.environ['HUB_HOST']};DeviceId={identity.device_id};"
+    return text + (f"ModuleId={module};" if module else "") + f"SharedAccessKey={key}"
+
+
 class Device:
     """A device or a module with its client, and what that was told."""
 
-    def __init__(self, identity, key=None, **options):
-        module = getattr(identity, "module_id", None)
-        key = key or identity.authentication.symmetric_key.primary_key
+    def __init__(self, identity, make=None, key=None, **options):
+        """make(**options) makes the client; by default from a connection string."""
         self.id = identity.device_id
-        text = f"HostName={os.environ['HUB_HOST']};DeviceId={self.id};"
-        text += f"ModuleId={module};" if module else ""
-        with open(os.environ["HUB_CA_FILE"], encoding="ascii") as file:
-            options.setdefault("server_verification_cert", file.read())
+        self.module = getattr(identity, "module_id", None)
+        options.setdefault("server_verification_cert", authority())
         # What cannot be had need not be tried again.
         options.setdefault("connection_retry", not switched_off)
-        kind = IoTHubModuleClient if module else IoTHubDeviceClient
-        self.client = kind.create_from_connection_string(f"{text}SharedAccessKey={key}", **options)
+        if make is None:
+            kind = IoTHubModuleClient if self.module else IoTHubDeviceClient
+            key = key or identity.authentication.symmetric_key.primary_key
+            self.client = kind.create_from_connection_string(connection_string(identity, key), **options)
+        else:
+            self.client = make(**options)
         self.desired = Told()
         self.connection = Told()
         self.client.on_connection_state_change = lambda: self.connection(self.client.connected)
@@ -174,6 +204,12 @@ def identity(registry, name):
 
 
 @pytest.fixture
+def module(registry, identity):
+    """A new module identity."""
+    return registry.create_module_with_sas(identity.device_id, "m1", "", "", "")
+
+
+@pytest.fixture
 def open_device():
     """Connects clients, and shuts them down at the end."""
     devices = []
@@ -193,6 +229,17 @@ def open_device():
 def fault():
     """Sets a fault at the admin port."""
     return lambda **what: admin("POST", "/faults", what)
+
+
+@pytest.fixture
+def move_clock():
+    """Moves the hub's clock ahead, and back at the end."""
+
+    def call(hours):
+        admin("PUT", "/knobs", {"disabled": [switched_off] if switched_off else [], "clockOffsetMs": hours * 3600 * 1000})
+
+    yield call
+    admin("PUT", "/knobs", {})
 
 
 def in_background(work):

@@ -129,11 +129,6 @@ def test_update_twin_over_the_size_limit_is_403(registry, identity):
     assert own(registry.get_twin(identity.device_id).properties.desired) == {}
 
 
-@pytest.fixture
-def module(registry, identity):
-    return registry.create_module_with_sas(identity.device_id, "m1", "", "", "")
-
-
 @rests_on("twin.patch", "twin.get")
 def test_module_twin_is_its_own(registry, module):
     twin = registry.update_module_twin(module.device_id, "m1", desired(a=1))
