@@ -3,7 +3,9 @@
 //! Reading and writing happen here; what to do is decided by the pure files below each kind and by [`crate::twin`].
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use jiff::Timestamp;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +21,7 @@ pub mod feed;
 pub mod hub_connection;
 pub mod hubs;
 pub mod metrics;
+mod recovery;
 mod status;
 mod streams;
 pub mod twin_query;
@@ -48,8 +51,14 @@ pub struct Context {
     pub written_queries: status::Written<crate::api::TwinQueryStatus>,
     /// The same for HubConnections.
     pub written_hubs: status::Written<crate::api::HubConnectionStatus>,
-    /// Ledgers that are ahead of their objects.
-    pub unsaved: status::Unsaved,
+    /// What is remembered of each DeviceTwin between reconciles.
+    pub memory: device_twin::Memory,
+    /// Which DeviceTwins are about the same twin.
+    pub peers: Arc<device_twin::Peers>,
+    /// Whether every kind was listed: before that, nobody knows which connections there are.
+    pub listed: AtomicBool,
+    /// When the operator started.
+    pub started: Timestamp,
     /// Delays of objects that failed.
     pub backoff: backoff::Backoff,
     /// Asks for a reconcile from outside of the watch.
@@ -57,6 +66,8 @@ pub struct Context {
     events: events::Events,
     query_runs: twin_query::Runs,
     shutdown: CancellationToken,
+    /// Something broke that nobody survives: the program is to end, and to say so.
+    fatal: CancellationToken,
 }
 
 /// The operator's own settings.
@@ -139,11 +150,24 @@ impl Context {
         }
     }
 
+    /// Asks for the other objects that are about the same twin.
+    fn trigger_peers(&self, twin: &DeviceTwin) {
+        self.peers.others(twin).into_iter().for_each(|other| self.triggers.twin(other));
+    }
+
+    /// The connection object.
+    fn connection(&self, key: &hubs::HubKey) -> Option<Arc<HubConnection>> {
+        self.connections.get(&ObjectRef::new(&key.name).within(&key.namespace))
+    }
+
     /// Why a reference to a connection leads nowhere: there is no such object, or it was not looked at yet.
     #[must_use]
     pub fn unresolved(&self, key: &hubs::HubKey) -> Verdict {
         let hubs::HubKey { namespace, name } = key;
-        if self.connections.get(&ObjectRef::new(name).within(namespace)).is_some() {
+        if !self.listed.load(Ordering::Acquire) {
+            return Verdict::new(Status::False, Reason::Pending, "connections are not listed yet");
+        }
+        if self.connection(key).is_some() {
             return Verdict::new(Status::False, Reason::Pending, format!("HubConnection {name} was not looked at yet"));
         }
         let text = format!("there is no HubConnection {name} in namespace {namespace}");

@@ -143,6 +143,10 @@ pub struct HubConnectionStatus {
     /// The credential in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialStatus>,
+    /// The value of the annotation hubtwin.dev/reconcile-requested-at that was last acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub last_handled_reconcile_at: Option<String>,
 }
 
 /// The credential in use.

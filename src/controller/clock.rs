@@ -27,12 +27,14 @@ impl Clock {
 }
 
 /// How long is waited for what.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// How soon an object that is in order is looked at again, in case something was missed.
     pub calm: Duration,
     /// How soon an object whose connection does not work is looked at again; it is told when the connection recovers.
     pub waiting: Duration,
+    /// How long after its creation an object waits for its connection to be created, too, before it misses it.
+    pub grace: Duration,
     /// How soon a connection that does not work is looked at again.
     pub broken: Duration,
     /// The first pause after a failure; each further one is twice as long.
@@ -51,6 +53,8 @@ pub struct Pace {
     pub contested_first: Duration,
     /// The longest pause between two corrections of a contested leaf.
     pub contested_most: Duration,
+    /// How long a row that shows an older twin than is known is taken for one of a late index.
+    pub index_delay: Duration,
     /// How long a query that the hub rejects waits for an edit.
     pub rejected: Duration,
 }
@@ -61,6 +65,7 @@ impl Default for Pace {
         Self {
             calm: hour,
             waiting: minute,
+            grace: Duration::from_secs(3),
             broken: Duration::from_secs(5),
             retry_first: Duration::from_secs(1),
             retry_most: 5 * minute,
@@ -70,6 +75,7 @@ impl Default for Pace {
             contested_window: hour,
             contested_first: minute,
             contested_most: hour,
+            index_delay: 30 * minute,
             rejected: hour,
         }
     }

@@ -10,9 +10,10 @@ use std::time::Duration;
 use kube::ResourceExt as _;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::hubs::{Hub, HubKey, Origin};
-use super::{Context, backoff};
+use super::hubs::{Hub, HubKey, View};
+use super::{Context, Settings, backoff};
 use crate::api::DeviceTwin;
 use crate::hub::{Error, Page};
 use crate::twin::id::TwinId;
@@ -22,6 +23,7 @@ mod queries;
 mod rows;
 
 use queries::{Source, Watermark};
+pub use rows::Judgement;
 
 /// How often the poll looks back by the index's documented delay.
 const LOOK_BACK_INTERVAL: Duration = Duration::from_secs(600);
@@ -34,14 +36,18 @@ const MAX_PAGES: usize = 10_000;
 
 /// Starts the feed; it ends with the hub's `stop` or the operator.
 pub fn start(context: Arc<Context>, hub: Arc<Hub>) {
-    let fatal = context.shutdown.clone();
+    guard(run(context.clone(), hub), context.fatal.clone());
+}
+
+/// Runs a task that must not die alone.
+fn guard(task: impl Future<Output = ()> + Send + 'static, fatal: CancellationToken) {
     tokio::spawn(async move {
-        let feed = tokio::spawn(run(context, hub));
+        let feed = tokio::spawn(task);
         if let Err(error) = feed.await
             && error.is_panic()
         {
             // A feed that died silently would look like a fleet where nothing happens.
-            tracing::error!("a feed panicked: ending the program");
+            tracing::error!(%error, "a feed panicked: ending the program");
             fatal.cancel();
         }
     });
@@ -67,13 +73,15 @@ async fn run(context: Arc<Context>, hub: Arc<Hub>) {
     let (stop, shutdown) = (hub.stop.clone(), context.shutdown.clone());
     let cursor = |source| Cursor { source, watermark: None, looked_back: Instant::now() };
     let (poll, sweep) = (hub.settings.poll_interval, hub.settings.sweep_interval);
-    let mut feed = Feed { context, hub, devices: cursor(Source::Devices), modules: cursor(Source::Modules) };
+    let mut feed =
+        Feed { context, hub: hub.clone(), devices: cursor(Source::Devices), modules: cursor(Source::Modules) };
     let mut next_poll = Instant::now();
     let mut next_sweep = Instant::now() + backoff::jittered(sweep);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = shutdown.cancelled() => return,
+            () = hub.poll_now.notified() => next_poll = Instant::now(),
             () = tokio::time::sleep_until(next_sweep.min(next_poll)) => {}
         }
         let round = async {
@@ -142,19 +150,30 @@ impl Feed {
             if !claims.keys().any(|id| source.holds(id)) {
                 continue;
             }
-            let Some(pages) = read(&self.context, &self.hub, &queries::sweep(source)).await else { return false };
-            let rows = pages.into_iter().flat_map(|page| page.rows);
-            seen.extend(rows.filter_map(|row| rows::Brief::from_row(&row)).map(|row| (row.id.clone(), row)));
+            let text = queries::sweep(source);
+            let read = each_page(&self.hub, &text, |page| {
+                let rows = page.rows.iter().filter_map(rows::Brief::from_row);
+                seen.extend(rows.filter(|row| claims.contains_key(&row.id)).map(|row| (row.id.clone(), row)));
+            });
+            let read = read.await;
+            self.context.note(&self.hub, &read);
+            if let Err(error) = read {
+                tracing::warn!(hub = self.hub.host, %error, "a sweep failed");
+                return false;
+            }
         }
         for (id, objects) in &claims {
             let Some(known) = self.hub.views.get(id) else { continue };
-            match rows::compare(&known.twin, seen.get(id)) {
+            let settings = &self.context.settings;
+            let now = settings.clock.now();
+            match rows::compare(rows_known(&known), seen.get(id), settings.pace.index_delay, now) {
                 rows::Finding::Same => continue,
-                rows::Finding::Moved => self.hub.views.forget(id),
-                rows::Finding::Connection(state) => {
-                    let twin = Twin { connection_state: Some(state), ..(*known.twin).clone() };
-                    self.hub.views.put(id.clone(), twin, known.origin);
+                rows::Finding::Older(since) => {
+                    self.hub.views.older(id, since);
+                    continue;
                 }
+                rows::Finding::Moved => self.hub.views.forget(id),
+                rows::Finding::Connection(version, state) => self.hub.views.connection(id, version, state),
             }
             objects.iter().for_each(|object| self.context.triggers.twin(object.clone()));
         }
@@ -172,15 +191,13 @@ async fn poll_source(context: &Context, hub: &Arc<Hub>, claims: &Claims, cursor:
     };
     let mut newest = None;
     for text in texts {
-        let pages = read_pages(hub, &text).await?;
-        for (index, page) in pages.into_iter().enumerate() {
+        each_page(hub, &text, |page| {
             let twins: Vec<Twin> = page.rows.into_iter().filter_map(|row| Twin::from_row(row).ok()).collect();
-            if index == 0 && newest.is_none() {
-                // Only the first page: whatever changes after it was answered is newer than all that it shows.
-                newest = twins.iter().filter_map(Watermark::of).max();
-            }
+            // Only of the first page that has rows: what changes after it was answered is newer than all that it shows.
+            newest = newest.or_else(|| twins.iter().filter_map(Watermark::of).max());
             twins.into_iter().for_each(|twin| take(context, hub, claims, twin));
-        }
+        })
+        .await?;
     }
     cursor.watermark = newest.max(cursor.watermark.take());
     if look_back {
@@ -192,40 +209,43 @@ async fn poll_source(context: &Context, hub: &Arc<Hub>, claims: &Claims, cursor:
 /// Takes a row in, when it says something new of a claimed twin.
 fn take(context: &Context, hub: &Arc<Hub>, claims: &Claims, row: Twin) {
     let Some(objects) = claims.get(&row.id) else { return };
-    let known = hub.views.get(&row.id);
-    match rows::judge(known.as_ref().map(|view| &*view.twin), &row) {
-        rows::Judgement::Drop => return,
-        rows::Judgement::Take => {
-            hub.views.put(row.id.clone(), row, Origin::Row);
-        }
-        rows::Judgement::Read => hub.views.forget(&row.id),
+    let Settings { clock, pace, .. } = &context.settings;
+    let judge =
+        |known: Option<&View>, row: &Twin| rows::judge(known.map(rows_known), row, pace.index_delay, clock.now());
+    match hub.views.row(row, judge) {
+        Judgement::Drop | Judgement::Older(_) => return,
+        Judgement::Take | Judgement::Read => {}
     }
     objects.iter().for_each(|object| context.triggers.twin(object.clone()));
 }
 
-/// All pages of a query; `None` when one could not be read.
-async fn read(context: &Context, hub: &Arc<Hub>, text: &str) -> Option<Vec<Page>> {
-    let answer = read_pages(hub, text).await;
-    context.note(hub, &answer);
-    match answer {
-        Ok(pages) => Some(pages),
-        Err(error) => {
-            tracing::warn!(hub = hub.host, %error, "a query of the feed failed");
-            None
-        }
-    }
+fn rows_known(view: &View) -> rows::Known<'_> {
+    rows::Known { twin: &view.twin, older_since: view.older_rows_since }
 }
 
-async fn read_pages(hub: &Hub, text: &str) -> Result<Vec<Page>, Error> {
-    let mut pages = Vec::new();
+/// Hands out the pages of a query as they come: a fleet need not fit into memory twice.
+async fn each_page(hub: &Hub, text: &str, mut take: impl FnMut(Page)) -> Result<(), Error> {
     let mut next = None;
-    while pages.len() < MAX_PAGES {
-        let page = hub.client.query(text, PAGE, next.as_ref()).await?;
-        next = page.continuation.clone();
-        pages.push(page);
+    for _ in 0..MAX_PAGES {
+        let mut page = hub.client.query(text, PAGE, next.as_ref()).await?;
+        next = page.continuation.take();
+        take(page);
         if next.is_none() {
             break;
         }
     }
-    Ok(pages)
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_told_to_who_ends_the_program() {
+        let fatal = CancellationToken::new();
+        guard(async {}, fatal.clone());
+        guard(async { panic!("a test of what a panic does") }, fatal.clone());
+        tokio::time::timeout(Duration::from_secs(10), fatal.cancelled()).await.unwrap();
+    }
 }

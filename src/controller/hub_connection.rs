@@ -12,7 +12,7 @@ use super::hubs::{Entry, Health, Hub, HubKey, HubSettings};
 use super::{Context, backoff, feed, status};
 use crate::api::conditions::{self, Patience, Reason, Status, Verdict};
 use crate::api::hub_connection::{CredentialStatus, Tier};
-use crate::api::{HubConnection, HubConnectionStatus, device_twin};
+use crate::api::{HubConnection, HubConnectionStatus, device_twin, requested};
 use crate::hub::Client;
 use crate::twin::plan::DriftPolicy;
 use crate::twin::rules::Arrays;
@@ -50,7 +50,15 @@ pub async fn reconcile(connection: Arc<HubConnection>, context: Arc<Context>) ->
     let (before, resource_version) = context.written_hubs.newest(&*connection, connection.status.as_ref());
     let before = before.unwrap_or_default();
     let (generation, now) = (connection.metadata.generation.unwrap_or_default(), context.settings.clock.now());
-    let status = record(&before, generation, &verdict, secret_version, now);
+    let asked = requested(&*connection);
+    if let Entry::Usable(hub) = &entry
+        && asked.is_some()
+        && asked != before.last_handled_reconcile_at
+    {
+        hub.poll_now.notify_one();
+    }
+    let mut status = record(&before, generation, &verdict, secret_version, now);
+    status.last_handled_reconcile_at = asked.or(before.last_handled_reconcile_at.clone());
     if status != before {
         tracing::info!(namespace = key.namespace, name = key.name, reason = verdict.reason.as_str(), "HubConnection");
         let write = status::write(&context, &context.written_hubs, &*connection, &resource_version, &status).await?;
@@ -63,7 +71,7 @@ pub async fn reconcile(connection: Arc<HubConnection>, context: Arc<Context>) ->
 
 /// A connection object is gone: its hub is, too, and who uses it is told.
 pub fn gone(context: &Context, key: &HubKey) {
-    if context.hubs.remove(key) {
+    if context.hubs.remove(key, context.settings.clock.now()) {
         context.trigger_users(key);
     }
 }
@@ -81,6 +89,16 @@ fn put_in_place(
             return (Entry::Usable(hub), version);
         }
         gather::Found::Broken(verdict) => return (broken(context, key, verdict), None),
+        gather::Found::Unread(text) => {
+            tracing::warn!(namespace = key.namespace, name = key.name, "{text}");
+            // What is in place goes on: nothing is known to have changed.
+            let version = |hub: &Arc<Hub>| hub.source.first().cloned();
+            return match context.hubs.get(key) {
+                Some(Entry::Usable(hub)) => (Entry::Usable(hub.clone()), version(&hub)),
+                Some(entry @ Entry::Broken(_)) => (entry, None),
+                None => (Entry::Broken(Verdict::new(Status::False, Reason::Pending, text)), None),
+            };
+        }
         gather::Found::Loaded(loaded) => loaded,
     };
     let (host, source) = (loaded.settings.host.to_string(), loaded.source);
@@ -91,7 +109,7 @@ fn put_in_place(
         }
         Ok(client) => {
             let hub = Arc::new(Hub::new(key.clone(), host, client, settings(connection), source));
-            context.hubs.put(key.clone(), Entry::Usable(hub.clone()));
+            context.hubs.put(key.clone(), Entry::Usable(hub.clone()), context.settings.clock.now());
             feed::start(context.clone(), hub.clone());
             (Entry::Usable(hub), version)
         }
@@ -101,7 +119,7 @@ fn put_in_place(
 fn broken(context: &Context, key: &HubKey, verdict: Verdict) -> Entry {
     let news = !matches!(context.hubs.get(key), Some(Entry::Broken(before)) if before == verdict);
     let entry = Entry::Broken(verdict);
-    context.hubs.put(key.clone(), entry.clone());
+    context.hubs.put(key.clone(), entry.clone(), context.settings.clock.now());
     if news {
         context.trigger_users(key);
     }
@@ -147,6 +165,7 @@ fn record(
     HubConnectionStatus {
         observed_generation: generation,
         conditions: conditions::build(&before.conditions, generation, verdict, &[], Patience::None, now),
+        last_handled_reconcile_at: None,
         credential: secret_version.map(|secret_resource_version| CredentialStatus { secret_resource_version }),
     }
 }

@@ -1,19 +1,23 @@
 //! The hubs that can be reached, and what is known of their twins.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::ResourceExt as _;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::feed::Judgement;
+use super::recovery::Recovery;
 use crate::api::conditions::{Reason, Status, Verdict};
 use crate::api::{DeviceTwin, HubRef, TwinQuery};
 use crate::hub::{Client, Error, Kind};
 use crate::twin::id::TwinId;
 use crate::twin::plan::DriftPolicy;
 use crate::twin::rules::Arrays;
-use crate::twin::view::Twin;
+use crate::twin::view::{ConnectionState, Twin};
 
 /// Names a connection object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +74,10 @@ pub struct Hub {
     pub settings: HubSettings,
     /// Twins as last read, with this connection's credential.
     pub views: Views,
+    /// Twins whose versions went back.
+    pub recovery: Recovery,
+    /// Asks the feed to poll now.
+    pub poll_now: Notify,
     /// Ends the feed.
     pub stop: CancellationToken,
     /// The versions of the objects that the client was made from: the Secret's first.
@@ -111,6 +119,8 @@ impl Hub {
             client,
             settings,
             views: Views::default(),
+            recovery: Recovery::default(),
+            poll_now: Notify::new(),
             stop: CancellationToken::new(),
             source,
             health: Mutex::new(Health::Unknown),
@@ -179,9 +189,16 @@ pub fn told(error: &Error) -> String {
     }
 }
 
-/// Twins as last read, by id.
+/// Twins as last read, by id. Within a twin's life no version ever goes back, in whatever order answers come.
 #[derive(Debug, Default)]
-pub struct Views(RwLock<HashMap<TwinId, View>>);
+pub struct Views(RwLock<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    views: HashMap<TwinId, View>,
+    /// Counts what was taken in.
+    taken: u64,
+}
 
 /// A twin as last read.
 #[derive(Clone, Debug)]
@@ -190,7 +207,14 @@ pub struct View {
     pub twin: Arc<Twin>,
     /// Where it comes from.
     pub origin: Origin,
+    /// Since when rows show an older twin than this.
+    pub older_rows_since: Option<Timestamp>,
+    taken: u64,
 }
+
+/// When a call about a twin began, in the order of what was taken in.
+#[derive(Clone, Copy, Debug)]
+pub struct Began(u64);
 
 /// Where a view comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,25 +228,89 @@ pub enum Origin {
 impl Views {
     /// The twin as last read.
     pub fn get(&self, id: &TwinId) -> Option<View> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.read().views.get(id).cloned()
     }
 
-    /// Keeps a twin.
-    pub fn put(&self, id: TwinId, twin: Twin, origin: Origin) -> Arc<Twin> {
-        let twin = Arc::new(twin);
-        let view = View { twin: twin.clone(), origin };
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(id, view);
-        twin
+    /// To be called before a read or a write of one twin.
+    pub fn begin(&self) -> Began {
+        Began(self.read().taken)
+    }
+
+    /// Takes in the answer to a read or a write, and gives the twin as it is known then. A lower version is believed, unless
+    /// the higher one became known while the call was under way: then this answer is the older one.
+    pub fn answer(&self, id: TwinId, twin: Twin, began: Began) -> Arc<Twin> {
+        let mut known = self.write();
+        if let Some(view) = known.views.get(&id)
+            && view.twin.version > twin.version
+            && view.taken > began.0
+        {
+            return view.twin.clone();
+        }
+        known.put(id, twin, Origin::Read)
+    }
+
+    /// Judges a row against what is known, and takes it in, or not, before anything else is.
+    pub fn row(&self, row: Twin, judge: impl FnOnce(Option<&View>, &Twin) -> Judgement) -> Judgement {
+        let mut known = self.write();
+        let id = row.id.clone();
+        let judgement = judge(known.views.get(&id), &row);
+        match judgement {
+            Judgement::Drop => {}
+            Judgement::Take => {
+                known.put(id, row, Origin::Row);
+            }
+            Judgement::Read => {
+                known.views.remove(&id);
+            }
+            Judgement::Older(since) => known.older(&id, since),
+        }
+        judgement
+    }
+
+    /// A row shows an older twin than is known, and did not before.
+    pub fn older(&self, id: &TwinId, since: Timestamp) {
+        self.write().older(id, since);
+    }
+
+    /// Only the connection of a twin is another, at a version.
+    pub fn connection(&self, id: &TwinId, version: i64, state: ConnectionState) {
+        if let Some(view) = self.write().views.get_mut(id).filter(|view| view.twin.version == version) {
+            view.twin = Arc::new(Twin { connection_state: Some(state), ..(*view.twin).clone() });
+        }
     }
 
     /// Forgets all twins but these.
     pub fn retain(&self, keep: impl Fn(&TwinId) -> bool) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|id, _| keep(id));
+        self.write().views.retain(|id, _| keep(id));
     }
 
     /// Forgets a twin, so that the next reconcile reads it.
     pub fn forget(&self, id: &TwinId) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.write().views.remove(id);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn put(&mut self, id: TwinId, twin: Twin, origin: Origin) -> Arc<Twin> {
+        self.taken += 1;
+        let twin = Arc::new(twin);
+        let view = View { twin: twin.clone(), origin, older_rows_since: None, taken: self.taken };
+        self.views.insert(id, view);
+        twin
+    }
+
+    fn older(&mut self, id: &TwinId, since: Timestamp) {
+        if let Some(view) = self.views.get_mut(id) {
+            view.older_rows_since.get_or_insert(since);
+        }
     }
 }
 
@@ -237,31 +325,60 @@ pub enum Entry {
 
 /// All connections, by name.
 #[derive(Default)]
-pub struct Hubs(RwLock<HashMap<HubKey, Entry>>);
+pub struct Hubs(RwLock<All>);
+
+#[derive(Default)]
+struct All {
+    entries: HashMap<HubKey, Entry>,
+    /// Hubs whose connection or Secret went, and since when: only to finish deletions.
+    kept: HashMap<HubKey, (Arc<Hub>, Timestamp)>,
+}
 
 impl Hubs {
     /// The connection; `None` when there is no such object.
     pub fn get(&self, key: &HubKey) -> Option<Entry> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).entries.get(key).cloned()
+    }
+
+    /// The connection for an object that is being deleted: also one that went not longer ago than `keep`.
+    pub fn for_deletion(&self, key: &HubKey, keep: Duration, now: Timestamp) -> Option<Entry> {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.kept.retain(|_, (_, since)| since.checked_add(keep).is_ok_and(|end| now < end));
+        match all.entries.get(key) {
+            Some(Entry::Usable(hub)) => Some(Entry::Usable(hub.clone())),
+            other => all.kept.get(key).map(|(hub, _)| Entry::Usable(hub.clone())).or_else(|| other.cloned()),
+        }
     }
 
     /// Puts a connection in place; the feed of the one before it ends.
-    pub fn put(&self, key: HubKey, entry: Entry) {
-        let before = self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key, entry);
-        stop(before);
+    pub fn put(&self, key: HubKey, entry: Entry, now: Timestamp) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let missing = matches!(&entry, Entry::Broken(verdict) if verdict.reason == Reason::SecretMissing);
+        if !matches!(entry, Entry::Broken(_)) {
+            all.kept.remove(&key);
+        }
+        let before = all.entries.insert(key.clone(), entry);
+        all.stop(key, before, missing.then_some(now));
     }
 
     /// Takes a connection away; its feed ends.
-    pub fn remove(&self, key: &HubKey) -> bool {
-        let before = self.0.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+    pub fn remove(&self, key: &HubKey, now: Timestamp) -> bool {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let before = all.entries.remove(key);
         let was_there = before.is_some();
-        stop(before);
+        all.stop(key.clone(), before, Some(now));
         was_there
     }
 }
 
-fn stop(entry: Option<Entry>) {
-    if let Some(Entry::Usable(hub)) = entry {
-        hub.stop.cancel();
+impl All {
+    /// Ends a feed; the hub is kept for a while when its connection or its Secret went.
+    fn stop(&mut self, key: HubKey, entry: Option<Entry>, went: Option<Timestamp>) {
+        if let Some(Entry::Usable(hub)) = entry {
+            hub.stop.cancel();
+            if let Some(now) = went {
+                self.kept.insert(key, (hub, now));
+            }
+        }
     }
 }

@@ -13,7 +13,6 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::Context;
-use crate::api::{DeviceTwin, DeviceTwinStatus};
 
 const MANAGER: &str = "hubtwin";
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,8 +28,8 @@ pub struct Entry<S> {
     pub resource_version: String,
     /// The status.
     pub status: S,
-    /// When.
-    pub at: Instant,
+    /// When we wrote it; `None` when it is not of our writing.
+    pub at: Option<Instant>,
 }
 
 impl<S> Default for Written<S> {
@@ -56,7 +55,18 @@ impl<S: Clone> Written<S> {
     /// How long ago we wrote this object's status; `None` if we did not.
     pub fn age<K: Resource>(&self, object: &K) -> Option<Duration> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(entries.get(object.meta().uid.as_ref()?)?.at.elapsed())
+        Some(entries.get(object.meta().uid.as_ref()?)?.at?.elapsed())
+    }
+
+    /// We changed something else of the object: what it is to go on from is the same, at another version.
+    pub fn moved<K: Resource>(&self, object: &K, status: Option<S>, resource_version: String)
+    where
+        S: Default,
+    {
+        let Some(uid) = object.meta().uid.clone() else { return };
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = entries.get(&uid).and_then(|entry| entry.at);
+        entries.insert(uid, Entry { resource_version, status: status.unwrap_or_default(), at });
     }
 
     /// Forgets an object.
@@ -66,30 +76,6 @@ impl<S: Clone> Written<S> {
 
     fn put(&self, uid: String, entry: Entry<S>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, entry);
-    }
-}
-
-/// Statuses whose ledger is ahead of the object: the hub took a write, and the status write did not land. Kept until one
-/// does, for a spec that changed meanwhile may no longer name a leaf that is at the hub.
-#[derive(Debug, Default)]
-pub struct Unsaved(Mutex<HashMap<String, DeviceTwinStatus>>);
-
-impl Unsaved {
-    /// The status that was to be written.
-    pub fn get(&self, twin: &DeviceTwin) -> Option<DeviceTwinStatus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&twin.uid()?).cloned()
-    }
-
-    /// Keeps a status that is about to be written.
-    pub fn keep(&self, twin: &DeviceTwin, status: &DeviceTwinStatus) {
-        if let Some(uid) = twin.uid() {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, status.clone());
-        }
-    }
-
-    /// Forgets an object: it was written, or is gone.
-    pub fn forget(&self, uid: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 }
 
@@ -110,23 +96,42 @@ pub enum Write {
     Conflict,
 }
 
-/// A status write that failed.
+/// A write to an object that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The API server refused it or could not be reached.
-    #[error("write the status of {name}: {message}")]
+    #[error("write {what} of {name}: {message}")]
     Refused {
+        /// The status, or the finalizer.
+        what: &'static str,
         /// The object.
         name: String,
         /// kube's own words, which include the cause.
         message: String,
     },
     /// No answer in time.
-    #[error("write the status of {name}: no answer from the API server within 10 s")]
+    #[error("write {what} of {name}: no answer from the API server within 10 s")]
     TimedOut {
+        /// The status, or the finalizer.
+        what: &'static str,
         /// The object.
         name: String,
     },
+}
+
+/// Waits for a write, not for ever; `None` when the object changed meanwhile, or is gone.
+pub async fn bounded<T>(
+    what: &'static str,
+    name: &str,
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<Option<T>, WriteError> {
+    let name = || name.to_owned();
+    match tokio::time::timeout(TIMEOUT, call).await {
+        Err(_) => Err(WriteError::TimedOut { what, name: name() }),
+        Ok(Err(kube::Error::Api(answer))) if answer.is_conflict() || answer.is_not_found() => Ok(None),
+        Ok(Err(error)) => Err(WriteError::Refused { what, name: name(), message: error.to_string() }),
+        Ok(Ok(answer)) => Ok(Some(answer)),
+    }
 }
 
 /// Writes the whole status of an object that was gathered at `resource_version`.
@@ -152,17 +157,15 @@ where
     let parameters = PatchParams::apply(MANAGER).force();
     let patch = Patch::Apply(&body);
     let call = api.patch_status(&name, &parameters, &patch);
-    let (outcome, result) = match tokio::time::timeout(TIMEOUT, call).await {
-        Err(_) => ("timed_out", Err(WriteError::TimedOut { name })),
-        Ok(Err(kube::Error::Api(answer))) if answer.is_conflict() || answer.is_not_found() => {
-            ("conflict", Ok(Write::Conflict))
-        }
-        Ok(Err(error)) => ("failed", Err(WriteError::Refused { name, message: error.to_string() })),
-        Ok(Ok(answer)) => {
+    let (outcome, result) = match bounded("the status", &name, call).await {
+        Err(error @ WriteError::TimedOut { .. }) => ("timed_out", Err(error)),
+        Err(error @ WriteError::Refused { .. }) => ("failed", Err(error)),
+        Ok(None) => ("conflict", Ok(Write::Conflict)),
+        Ok(Some(answer)) => {
             let entry = Entry {
                 resource_version: answer.resource_version().unwrap_or_default(),
                 status: status.clone(),
-                at: Instant::now(),
+                at: Some(Instant::now()),
             };
             if let Some(uid) = object.uid() {
                 written.put(uid, entry);

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::{StreamExt as _, future, stream};
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
@@ -32,16 +33,20 @@ pub async fn run(
     let (twin_sender, twin_triggers) = mpsc::unbounded_channel();
     let (query_sender, query_triggers) = mpsc::unbounded_channel();
     let (hub_sender, hub_triggers) = mpsc::unbounded_channel();
+    let fatal = CancellationToken::new();
     let namespace = settings.namespace.as_deref();
     let (gone, deleted) = mpsc::unbounded_channel();
-    let (twins, twin_stream) = watched::<DeviceTwin>(&client, namespace, gone.clone(), gone_uid);
-    let (queries, query_stream) = watched::<TwinQuery>(&client, namespace, gone.clone(), gone_uid);
-    let (hubs, hub_stream) = watched::<HubConnection>(&client, namespace, gone, gone_hub);
+    let peers = Arc::new(device_twin::Peers::default());
+    let (twins, twin_stream) = watched(&client, namespace, see_twin(peers.clone(), gone.clone()));
+    let (queries, query_stream) = watched(&client, namespace, see_deleted(gone.clone(), gone_query));
+    let (hubs, hub_stream) = watched(&client, namespace, see_deleted(gone, gone_hub));
     let context = Arc::new(Context {
         events: events::Events::new(client.clone()),
         client,
         hubs: Hubs::default(),
         backoff: backoff::Backoff::new(settings.pace.retry_first, settings.pace.retry_most),
+        listed: AtomicBool::new(false),
+        started: settings.clock.now(),
         settings,
         metrics: metrics::Metrics::default(),
         twins: twins.clone(),
@@ -50,10 +55,12 @@ pub async fn run(
         written_twins: status::Written::default(),
         written_queries: status::Written::default(),
         written_hubs: status::Written::default(),
-        unsaved: status::Unsaved::default(),
+        memory: device_twin::Memory::default(),
+        peers,
         triggers: Triggers { twins: twin_sender, queries: query_sender, hubs: hub_sender },
         query_runs: twin_query::Runs::default(),
         shutdown: shutdown.clone(),
+        fatal: fatal.clone(),
     });
     let listed = {
         let (twins, queries, hubs, context) = (twins.clone(), queries.clone(), hubs.clone(), context.clone());
@@ -61,6 +68,7 @@ pub async fn run(
             if let (Ok(()), Ok(()), Ok(())) =
                 (twins.wait_until_ready().await, queries.wait_until_ready().await, hubs.wait_until_ready().await)
             {
+                context.listed.store(true, Ordering::Release);
                 started(context);
             }
             future::pending::<()>().await;
@@ -77,23 +85,49 @@ pub async fn run(
         _ = controllers => {}
         () = forget(&context, deleted) => {}
         () = listed => {}
+        () = fatal.cancelled() => return Err(Stopped),
     }
     if shutdown.is_cancelled() { Ok(()) } else { Err(Stopped) }
 }
 
 /// What is to be forgotten of a deleted object.
 enum Gone {
-    /// A DeviceTwin or TwinQuery, by uid.
-    Object(String),
+    /// A DeviceTwin, by uid, and the other objects that are about its twin.
+    Twin(String, Vec<ObjectRef<DeviceTwin>>),
+    /// A TwinQuery, by uid.
+    Query(String),
     Hub(HubKey),
 }
 
-fn gone_uid<K: Resource>(object: &K) -> Option<Gone> {
-    object.uid().map(Gone::Object)
+fn gone_query(query: &TwinQuery) -> Option<Gone> {
+    query.uid().map(Gone::Query)
 }
 
 fn gone_hub(connection: &HubConnection) -> Option<Gone> {
     Some(Gone::Hub(HubKey { namespace: connection.namespace()?, name: connection.name_any() }))
+}
+
+/// Keeps the index of objects by twin, and tells of those that are gone.
+fn see_twin(peers: Arc<device_twin::Peers>, gone: mpsc::UnboundedSender<Gone>) -> impl FnMut(&Event<DeviceTwin>) {
+    move |event| match event {
+        Event::InitApply(twin) | Event::Apply(twin) => peers.add(twin),
+        Event::Delete(twin) => tell_gone(&gone, twin.uid().map(|uid| Gone::Twin(uid, peers.remove(twin)))),
+        Event::Init | Event::InitDone => {}
+    }
+}
+
+fn see_deleted<K>(gone: mpsc::UnboundedSender<Gone>, name: fn(&K) -> Option<Gone>) -> impl FnMut(&Event<K>) {
+    move |event| {
+        if let Event::Delete(object) = event {
+            tell_gone(&gone, name(object));
+        }
+    }
+}
+
+fn tell_gone(gone: &mpsc::UnboundedSender<Gone>, what: Option<Gone>) {
+    if what.is_some_and(|what| gone.send(what).is_err()) {
+        tracing::debug!("stopping: nothing is to be forgotten any more");
+    }
 }
 
 /// Frees what was kept of deleted objects; who uses a deleted connection is told.
@@ -101,9 +135,14 @@ async fn forget(context: &Context, mut deleted: mpsc::UnboundedReceiver<Gone>) {
     while let Some(gone) = deleted.recv().await {
         match gone {
             Gone::Hub(key) => hub_connection::gone(context, &key),
-            Gone::Object(uid) => {
+            Gone::Twin(uid, others) => {
                 context.written_twins.forget(&uid);
-                context.unsaved.forget(&uid);
+                context.memory.forget(&uid);
+                context.backoff.forget(&uid);
+                // Whoever waits for the leaves of this object may take them.
+                others.into_iter().for_each(|other| context.triggers.twin(other));
+            }
+            Gone::Query(uid) => {
                 context.written_queries.forget(&uid);
                 context.query_runs.forget(&uid);
                 context.backoff.forget(&uid);
@@ -112,9 +151,9 @@ async fn forget(context: &Context, mut deleted: mpsc::UnboundedReceiver<Gone>) {
     }
 }
 
-/// A controller ended although nobody asked it to.
+/// A controller or a feed ended although nobody asked it to.
 #[derive(Debug, thiserror::Error)]
-#[error("a controller stopped by itself")]
+#[error("a controller or a feed stopped by itself")]
 pub struct Stopped;
 
 /// The store of a kind, and the stream of its changes that matter: a new generation, another annotation. Our own status
@@ -122,8 +161,7 @@ pub struct Stopped;
 fn watched<K>(
     client: &kube::Client,
     namespace: Option<&str>,
-    gone: mpsc::UnboundedSender<Gone>,
-    name: fn(&K) -> Option<Gone>,
+    mut see: impl FnMut(&Event<K>) + Send + 'static,
 ) -> (Store<K>, Changes<K>)
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
@@ -137,16 +175,13 @@ where
     let stream = watch::watcher(api, watcher::Config::default().any_semantic())
         .filter_map(|event| future::ready(decoded(event)))
         .modify(|object| object.managed_fields_mut().clear())
-        .inspect(move |event| {
-            if let Ok(Event::Delete(object)) = event
-                && let Some(what) = name(object)
-                && gone.send(what).is_err()
-            {
-                tracing::debug!("stopping: nothing is to be forgotten any more");
-            }
-        })
         .default_backoff()
         .reflect(writer)
+        .inspect(move |event| {
+            if let Ok(event) = event {
+                see(event);
+            }
+        })
         .applied_objects()
         .predicate_filter(
             predicates::generation.combine(predicates::annotations),

@@ -60,6 +60,7 @@ pub async fn reconcile(query: Arc<TwinQuery>, context: Arc<Context>) -> Result<A
         Found::NotYet(left) => return Ok(Action::requeue(*left)),
         Found::Suspended => pace.calm,
         Found::Rejected(_) => pace.rejected,
+        Found::Unusable(verdict) if verdict.reason == Reason::Pending => Duration::from_secs(1),
         Found::Unusable(_) => interval.min(pace.waiting),
         Found::Rows(_) => interval,
     };

@@ -48,8 +48,16 @@ const TABLE: &[Row] = &[
 
 /// Files that decide: no waiting, no clock, no chance, no client.
 const PURE: &[&str] = &[
+    "controller/device_twin/contest.rs",
+    "controller/device_twin/converged.rs",
+    "controller/device_twin/deletion.rs",
+    "controller/device_twin/identity.rs",
+    "controller/device_twin/notes.rs",
+    "controller/device_twin/peer.rs",
     "controller/device_twin/plan.rs",
+    "controller/device_twin/ready.rs",
     "controller/device_twin/record.rs",
+    "controller/device_twin/show.rs",
     "controller/device_twin/validate.rs",
     "controller/feed/queries.rs",
     "controller/feed/rows.rs",

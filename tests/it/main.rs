@@ -1,8 +1,14 @@
 //! Integration tests, one binary: this file is only the list of modules.
 
 mod cli;
+mod contest;
+mod convergence;
+mod deletion;
 mod house;
+mod identity;
 mod kinds;
+mod lost;
+mod peers;
 mod programs;
 mod queries;
 mod quiet;

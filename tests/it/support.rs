@@ -1,6 +1,7 @@
 //! What the tests stand on: a real API server shared by all, and for each test a namespace, a local hub and an operator
 //! of its own.
 
+mod api_faults;
 mod cluster;
 mod device;
 mod gate;
@@ -10,6 +11,7 @@ pub mod sources;
 mod stage;
 mod wait;
 
+pub use api_faults::ApiFaults;
 pub use cluster::{Cluster, crd_warnings, kubeconfig};
 pub use device::{Ack, SimulatedDevice};
 pub use gate::Gate;

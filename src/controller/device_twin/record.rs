@@ -1,24 +1,25 @@
-//! From inputs, plan and outcome to the new status. Pure.
+//! From inputs, decision and outcome to the new status. Pure.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::super::events::Note;
-use super::super::hubs::connection_trouble;
+use super::converged;
 use super::execute::Outcome;
 use super::gather::{Found, Inputs};
-use super::plan::ledger;
-use super::validate::Wanted;
-use crate::api::conditions::{self, Patience, Reason, Status, Verdict};
-use crate::api::device_twin::{Applied, Connection, StatusProperties, TwinVersions};
-use crate::api::{DeviceTwinStatus, EventReason, JsonObject, POINTER_BYTES, POINTERS, Pointers};
+use super::memory::{Refused, Remembered};
+use super::notes;
+use super::plan::Decision;
+use super::ready::{failed, gated, is_the_connections, ready, synced_before, waits_for_edit};
+use super::show::{pointers, remember, show, whole_seconds};
+use crate::api::DeviceTwinStatus;
+use crate::api::conditions::{self, Beside, Patience, Reason, Status, Verdict};
 use crate::hub::Kind;
-use crate::twin::converge::{self, Convergence};
-use crate::twin::document::{self, Leaves, Object, Section, from_leaves};
-use crate::twin::plan::{Blocked, Ledger, Place, Plan, Why};
-use crate::twin::view::{ConnectionState, Twin};
+use crate::twin::document::Section;
+use crate::twin::plan::{Ledger, Plan, Why};
+use crate::twin::view::Twin;
 
 /// What a reconcile comes to.
 pub(super) struct Record {
@@ -26,83 +27,47 @@ pub(super) struct Record {
     pub(super) status: Option<DeviceTwinStatus>,
     pub(super) notes: Vec<Note>,
     pub(super) again: Again,
-    pub(super) status_interval: Duration,
+    /// What to remember from now on.
+    pub(super) remembered: Remembered,
 }
 
 /// When to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Again {
     /// After a growing delay.
     Backoff,
-    /// When the connection recovers, or in a minute.
-    Waiting,
+    /// In a moment.
+    Soon,
+    /// When the connection recovers, at this time, or in a minute.
+    Waiting(Option<Timestamp>),
     /// At this time, or in an hour.
     Calm(Option<Timestamp>),
 }
 
-pub(super) fn record(
-    inputs: &Inputs,
-    plan: Option<&Plan>,
-    outcome: &Outcome,
-    patience: Patience,
-    now: Timestamp,
-) -> Record {
-    let mut record = Record {
-        status: None,
-        notes: plan.filter(|_| !observes(inputs)).map(|plan| notes(plan, outcome)).unwrap_or_default(),
-        again: Again::Calm(None),
-        status_interval: inputs.status_interval,
+pub(super) fn record(inputs: &Inputs, decision: &Decision, outcome: &Outcome) -> Record {
+    let remembered = remembered(inputs, decision, outcome);
+    let mut notes = notes::of_plan(decision, outcome);
+    let verdict = ready(inputs, decision, outcome);
+    let again = again(inputs, outcome, &verdict);
+    let untold = matches!(inputs.found, Found::Unusable(_)) && verdict.reason == Reason::Pending;
+    let kept = synced_before(inputs) && is_the_connections(verdict.reason);
+    if untold || kept || matches!(outcome, Outcome::Later(_)) {
+        // The connection's first answer is on its way, or the hub held this generation when last seen: that it cannot be
+        // asked now is the connection's to tell.
+        return Record { status: None, notes, again, remembered };
+    }
+    let (status, look_again) = status(inputs, decision, outcome, verdict);
+    notes.extend(notes::of_status(&inputs.before, &status));
+    let again = match again {
+        Again::Calm(None) => Again::Calm(look_again),
+        Again::Waiting(None) => Again::Waiting(stalls_at(inputs, &status)),
+        again => again,
     };
-    let ready = ready(inputs, plan, outcome);
-    let synced_before = inputs.before.observed_generation == inputs.generation
-        && conditions::find(&inputs.before.conditions, "Ready").is_some_and(|ready| ready.status == "True");
-    record.again = match (&inputs.found, outcome) {
-        (Found::Gone | Found::Failed(_), _) | (_, Outcome::Moved | Outcome::Failed(_)) if !waits_for_edit(outcome) => {
-            Again::Backoff
-        }
-        (Found::Unusable(_), _) => Again::Waiting,
-        _ => Again::Calm(None),
-    };
-    if matches!(inputs.found, Found::Unusable(_)) && ready.reason == Reason::Pending {
-        // The connection's first answer is on its way: the status that the object began with tells the truth.
-        return record;
+    let mut remembered = remembered;
+    if matches!(outcome, Outcome::Written(_)) || status.applied != inputs.before.applied {
+        remembered.unsaved = Some(status.clone());
     }
-    if synced_before && keeps_ready(ready.reason) {
-        // The hub held this generation when last seen. That it cannot be asked now is the connection's to tell.
-        return record;
-    }
-    let mut status = inputs.before.clone();
-    status.observed_generation = inputs.generation;
-    status.last_handled_reconcile_at = inputs.requested.clone().or(status.last_handled_reconcile_at);
-    if status.hub.is_none() && !inputs.at.host.is_empty() {
-        // Also a twin that was never read shows which one is meant.
-        status.hub = Some(inputs.at.clone());
-    }
-    let twin = match outcome {
-        Outcome::Written(twin) => {
-            status.last_write_time = Some(whole_seconds(now));
-            Some(twin)
-        }
-        Outcome::Nothing | Outcome::Moved | Outcome::Failed(_) => inputs.found.twin(),
-    };
-    let mut converged = unknown(&inputs.before, &ready);
-    if let (Some(twin), Some(wanted), Some(plan)) = (twin, &inputs.wanted, plan) {
-        let held = plan.actions.is_empty() || matches!(outcome, Outcome::Written(_));
-        if held && (ready.status == Status::True || ready.reason == Reason::Drifted) {
-            let judged = judge(inputs, wanted, twin, now);
-            status.pending = pointers(judged.pending.iter().map(|at| Section::Desired.absolute(at)));
-            record.again = Again::Calm(judged.look_again);
-            converged = converged_verdict(&judged);
-        } else {
-            status.pending = None;
-        }
-        show(&mut status, inputs, wanted, twin, now);
-        remember(&mut status, inputs, plan, outcome, wanted.observe);
-    }
-    let further = [("Converged", converged)];
-    status.conditions =
-        conditions::build(&inputs.before.conditions, inputs.generation, &ready, &further, patience, now);
-    record.status = Some(status);
-    record
+    Record { status: Some(status), notes, again, remembered }
 }
 
 /// The verdicts of conditions, without times and messages.
@@ -110,252 +75,143 @@ pub(super) fn verdicts(conditions: &[Condition]) -> Vec<(&str, &str, &str)> {
     conditions.iter().map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str())).collect()
 }
 
-fn observes(inputs: &Inputs) -> bool {
-    inputs.wanted.as_ref().is_some_and(|wanted| wanted.observe)
-}
-
-/// A refusal that only another spec can mend.
-fn waits_for_edit(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Failed(error) if matches!(error.kind(), Kind::BadRequest | Kind::TooLarge))
-}
-
-/// Troubles that leave a twin Ready that was in sync at this generation.
-fn keeps_ready(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::Pending
-            | Reason::Throttled
-            | Reason::QuotaExceeded
-            | Reason::HubUnreachable
-            | Reason::HubNotFound
-            | Reason::SecretMissing
-            | Reason::SecretInvalid
-            | Reason::Unauthorized
-            | Reason::TlsFailed
-    )
-}
-
-fn ready(inputs: &Inputs, plan: Option<&Plan>, outcome: &Outcome) -> Verdict {
-    let no = |reason, text: String| Verdict::new(Status::False, reason, text);
-    let yes = |reason, text: &str| Verdict::new(Status::True, reason, text);
-    match &inputs.found {
-        Found::Suspended => {
-            let held = inputs
-                .wanted
-                .as_ref()
-                .is_some_and(|wanted| ledger(&inputs.before, &inputs.at).as_ref() == Some(&wanted.ours));
-            let status = if held { Status::True } else { Status::False };
-            return Verdict::new(
-                status,
-                Reason::Suspended,
-                "spec.suspend is true: the twin is neither read nor written",
-            );
-        }
-        Found::Invalid(wrong) => return no(Reason::InvalidTwin, listed(wrong)),
-        Found::Unusable(verdict) | Found::Failed(verdict) => return verdict.clone(),
-        Found::Gone => {
-            let at = &inputs.at;
-            let module = at.module_id.as_ref().map(|module| format!(" module {module}")).unwrap_or_default();
-            return no(Reason::DeviceNotFound, format!("the hub {} knows no device {}{module}", at.host, at.device_id));
-        }
-        Found::Row(_) | Found::Read(_) => {}
+/// The new status, and when it may be another with nothing done by anybody.
+fn status(
+    inputs: &Inputs,
+    decision: &Decision,
+    outcome: &Outcome,
+    ready: Verdict,
+) -> (DeviceTwinStatus, Option<Timestamp>) {
+    let mut status = inputs.before.clone();
+    status.observed_generation = inputs.generation;
+    status.last_handled_reconcile_at = inputs.requested.clone().or(status.last_handled_reconcile_at);
+    if status.hub.is_none() && !inputs.at.host.is_empty() {
+        // Also a twin that was never read shows which one is meant.
+        status.hub = Some(inputs.at.clone());
     }
-    let Some(plan) = plan else { return no(Reason::Pending, "not planned yet".to_owned()) };
-    if let Some(verdict) = blocked(&plan.blocked) {
-        return verdict;
+    let mut look_again = decision.contest.look_again(&inputs.pace);
+    let mut converged = converged::unknown(&inputs.before, &ready);
+    let mut gate = None;
+    if let (Some(twin), Some(wanted), Some(plan)) = (latest(inputs, outcome), &inputs.wanted, &decision.plan) {
+        status.pending = None;
+        if holds_spec(plan, outcome) && judges(&ready) {
+            let judged = converged::judge(inputs, decision, wanted, twin);
+            status.pending = pointers(judged.pending.iter().map(|at| Section::Desired.absolute(at)));
+            look_again = look_again.into_iter().chain(judged.look_again).min();
+            converged = converged::verdict(&judged);
+            gate = Some(wanted.gate);
+        }
+        show(&mut status, inputs, wanted, twin);
+        remember(&mut status, decision, plan, outcome, wanted.observe);
+    } else if matches!(inputs.found, Found::Gone(_)) {
+        (status.plan, status.drift, status.pending) = (None, None, None);
     }
-    if observes(inputs) {
-        return yes(Reason::Observing, "spec.mode is Observe: status.plan shows what would be written");
+    if matches!(outcome, Outcome::Written(_)) {
+        status.last_write_time = Some(whole_seconds(inputs.now));
+    }
+    let ready = gate.map_or(ready.clone(), |gate| gated(ready, &converged, gate));
+    let patience = Patience::For(inputs.pace.stalled_after);
+    let further = [("Converged", converged)];
+    status.conditions =
+        conditions::build(&inputs.before.conditions, inputs.generation, &ready, &further, patience, inputs.now);
+    (quiet_while_contested(&inputs.before, status), look_again)
+}
+
+/// The twin after what was done.
+fn latest<'a>(inputs: &'a Inputs, outcome: &'a Outcome) -> Option<&'a Twin> {
+    match outcome {
+        Outcome::Written(twin) => Some(twin),
+        _ => inputs.found.twin().map(|twin| &**twin),
+    }
+}
+
+/// Whether the hub holds what the spec asks, drift aside.
+fn holds_spec(plan: &Plan, outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Written(_)) || plan.actions.is_empty()
+}
+
+/// Whether it is the device's turn.
+fn judges(ready: &Verdict) -> bool {
+    ready.status == Status::True || matches!(ready.reason, Reason::Drifted | Reason::Contested)
+}
+
+/// Of a contest only its begin and its end are written: not each flip, and not each correction.
+fn quiet_while_contested(before: &DeviceTwinStatus, status: DeviceTwinStatus) -> DeviceTwinStatus {
+    let contested = |status: &DeviceTwinStatus| {
+        conditions::find(&status.conditions, "Ready").is_some_and(|ready| ready.reason == Reason::Contested.as_str())
+    };
+    if !(contested(before) && contested(&status)) {
+        return status;
+    }
+    let same = DeviceTwinStatus {
+        twin: before.twin.clone(),
+        last_write_time: before.last_write_time.clone(),
+        ..status.clone()
+    };
+    if same == *before { same } else { status }
+}
+
+/// When Reconciling becomes Stalled.
+fn stalls_at(inputs: &Inputs, status: &DeviceTwinStatus) -> Option<Timestamp> {
+    let ready = conditions::find(&status.conditions, "Ready")?;
+    let patient = Reason::ALL
+        .iter()
+        .any(|reason| reason.as_str() == ready.reason && reason.beside() == Beside::ReconcilingThenStalled);
+    let end = ready.last_transition_time.0.checked_add(inputs.pace.stalled_after).ok()?;
+    (patient && end > inputs.now).then_some(end)
+}
+
+fn again(inputs: &Inputs, outcome: &Outcome, ready: &Verdict) -> Again {
+    match (&inputs.found, outcome) {
+        (_, Outcome::Later(at)) => Again::Calm(Some(*at)),
+        _ if waits_for_edit(outcome) => Again::Calm(None),
+        (Found::Gone(_) | Found::Failed(_), _) | (_, Outcome::Moved | Outcome::Created | Outcome::Failed(_)) => {
+            Again::Backoff
+        }
+        (Found::Unusable(_), _) if ready.reason == Reason::Pending => Again::Soon,
+        (Found::Unusable(_), _) => Again::Waiting(None),
+        _ => Again::Calm(None),
+    }
+}
+
+fn remembered(inputs: &Inputs, decision: &Decision, outcome: &Outcome) -> Remembered {
+    let mut remembered = inputs.remembered.clone();
+    remembered.contest = decision.contest.clone();
+    let plan = decision.plan.as_ref();
+    if matches!(inputs.found, Found::Read(_)) {
+        // It landed or it did not: the basis of this plan says so.
+        remembered.sent = None;
     }
     match outcome {
-        Outcome::Failed(error) => failed(error),
-        Outcome::Moved => no(Reason::Pending, "other back ends keep writing to this twin; trying again".to_owned()),
-        Outcome::Nothing | Outcome::Written(_) if !plan.drift.is_empty() => {
-            let paths: Vec<String> = plan.drift.iter().map(ToString::to_string).collect();
-            no(Reason::Drifted, format!("changed by somebody else, and driftPolicy is Report: {}", listed(&paths)))
+        Outcome::Written(_) => {
+            let corrected = plan.into_iter().flat_map(|plan| &plan.actions).filter(|action| action.why == Why::Drift);
+            remembered.contest.correct(corrected.map(|action| &action.place), &inputs.pace, inputs.now);
+            remembered.refused = None;
         }
-        Outcome::Nothing | Outcome::Written(_) => yes(Reason::Synced, "the hub holds what the spec asks"),
-    }
-}
-
-fn failed(error: &crate::hub::Error) -> Verdict {
-    let reason = match error.kind() {
-        Kind::BadRequest => Reason::InvalidTwin,
-        Kind::TooLarge => Reason::TooLarge,
-        Kind::DeviceNotFound | Kind::ModuleNotFound => Reason::DeviceNotFound,
-        _ => connection_trouble(error).unwrap_or(Reason::HubUnreachable),
-    };
-    Verdict::new(Status::False, reason, error.to_string())
-}
-
-fn blocked(blocked: &[Blocked]) -> Option<Verdict> {
-    let first = blocked.first()?;
-    let reason = if matches!(first, Blocked::TooLarge { .. }) { Reason::TooLarge } else { Reason::Conflict };
-    let texts: Vec<String> = blocked.iter().map(ToString::to_string).collect();
-    Some(Verdict::new(Status::False, reason, listed(&texts)))
-}
-
-/// The first few of many, with the true count.
-fn listed(texts: &[String]) -> String {
-    let shown = texts.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
-    if texts.len() > 3 { format!("{shown}; and {} more", texts.len() - 3) } else { shown }
-}
-
-/// Convergence when nothing new is known of the device.
-fn unknown(before: &DeviceTwinStatus, ready: &Verdict) -> Verdict {
-    // Suspended, and the hub was last seen to hold this spec: what the device confirmed then still counts.
-    if ready.reason == Reason::Suspended
-        && ready.status == Status::True
-        && let Some(old) = conditions::find(&before.conditions, "Converged")
-        && old.status == "True"
-    {
-        let nothing = old.reason == Reason::NothingDesired.as_str();
-        let reason = if nothing { Reason::NothingDesired } else { Reason::Confirmed };
-        return Verdict::new(Status::True, reason, old.message.clone());
-    }
-    Verdict::new(Status::Unknown, Reason::NotSynced, "this generation is not at the hub yet")
-}
-
-fn judge(inputs: &Inputs, wanted: &Wanted, twin: &Twin, now: Timestamp) -> Convergence {
-    converge::judge(&converge::Inputs {
-        ours: &wanted.ours.desired,
-        confirmed_before: &confirmed_before(inputs),
-        ignore: &wanted.ignore,
-        desired_metadata: &twin.desired_metadata,
-        reported: &twin.reported,
-        reported_metadata: &twin.reported_metadata,
-        seen: (twin.connection_state == Some(ConnectionState::Connected)).then_some(now),
-        edge_runtime: matches!(wanted.id.module(), Some("$edgeAgent" | "$edgeHub")),
-        timeout: wanted.timeout,
-        now,
-    })
-}
-
-/// The leaves that status says are confirmed: all of the ledger's when it was converged, else those not pending, as far
-/// as the list is whole.
-fn confirmed_before(inputs: &Inputs) -> Leaves {
-    let Some(base) = ledger(&inputs.before, &inputs.at) else { return Leaves::new() };
-    let judged = conditions::find(&inputs.before.conditions, "Converged").is_some_and(|c| c.reason != "NotSynced");
-    let pending = inputs.before.pending.clone().unwrap_or_default();
-    let whole = usize::try_from(pending.count).is_ok_and(|count| count == pending.paths.len());
-    if !(judged && whole) {
-        return Leaves::new();
-    }
-    let open = |at: &crate::twin::pointer::Pointer| {
-        pending.paths.contains(&Section::Desired.absolute(at).shortened(POINTER_BYTES))
-    };
-    base.desired.into_iter().filter(|(at, _)| !open(at)).collect()
-}
-
-fn converged_verdict(judged: &Convergence) -> Verdict {
-    use converge::Verdict as Judged;
-    let about = judged.detail.as_ref().map(|(at, text)| {
-        let at = Section::Desired.absolute(at).shortened(POINTER_BYTES);
-        if text.is_empty() { at } else { format!("{at}: {text}") }
-    });
-    let about = about.unwrap_or_default();
-    let open = judged.pending.len();
-    let (status, reason, text) = match judged.verdict {
-        Judged::Confirmed => (Status::True, Reason::Confirmed, "the device confirmed every desired leaf".to_owned()),
-        Judged::NothingDesired => {
-            (Status::True, Reason::NothingDesired, "the spec has no desired properties".to_owned())
-        }
-        Judged::Waiting => (Status::Unknown, Reason::WaitingForDevice, format!("{open} not confirmed, first {about}")),
-        Judged::Offline => (
-            Status::Unknown,
-            Reason::DeviceOffline,
-            format!("{open} not confirmed in time, and the device was not seen; first {about}"),
-        ),
-        Judged::TimedOut => (Status::False, Reason::AckTimeout, format!("{open} not confirmed in time, first {about}")),
-        Judged::Refused => (Status::False, Reason::DeviceRefused, format!("the device refuses {about}")),
-    };
-    Verdict::new(status, reason, text)
-}
-
-/// What the twin looks like.
-fn show(status: &mut DeviceTwinStatus, inputs: &Inputs, wanted: &Wanted, twin: &Twin, now: Timestamp) {
-    status.hub = Some(inputs.at.clone());
-    status.twin = Some(TwinVersions {
-        etag: twin.etag.as_str().to_owned(),
-        version: twin.version,
-        desired_version: twin.desired_version,
-        reported_version: twin.reported_version,
-    });
-    let reported = match &wanted.mirror {
-        None => twin.reported.clone(),
-        Some(paths) => {
-            let mut shown = Object::new();
-            for at in paths {
-                if let Some(value) = document::get(&twin.reported, at) {
-                    document::set(&mut shown, at, value.clone());
-                }
+        Outcome::Failed(error) if error.kind() == Kind::Unreachable => {
+            if let Some(plan) = plan {
+                let sent = remembered.sent.get_or_insert_default();
+                let Ledger { tags, desired } = plan.ledger_after.clone();
+                sent.tags.extend(tags);
+                sent.desired.extend(desired);
             }
-            shown
         }
-    };
-    status.properties = Some(StatusProperties { reported: JsonObject(reported) });
-    let time = twin.reported_metadata.get("$lastUpdated").and_then(|time| time.as_str()?.parse().ok());
-    status.reported_time = time.filter(|_| twin.reported_version > 1).map(whole_seconds);
-    if let Some(state) = twin.connection_state {
-        let state = match state {
-            ConnectionState::Connected => "Connected",
-            ConnectionState::Disconnected => "Disconnected",
-        };
-        if status.connection.as_ref().is_none_or(|connection| connection.state != state) {
-            status.connection = Some(Connection { state: state.to_owned(), observed_time: whole_seconds(now) });
+        Outcome::Failed(error) if waits_for_edit(outcome) => {
+            let etag = inputs.found.twin().filter(|_| error.kind() == Kind::TooLarge).map(|twin| twin.etag.clone());
+            remembered.refused = Some(Refused { generation: inputs.generation, etag, verdict: failed(error) });
         }
+        Outcome::Nothing | Outcome::Created | Outcome::Moved | Outcome::Later(_) | Outcome::Failed(_) => {}
     }
+    remembered
 }
 
-/// Times in Kubernetes have whole seconds: one with more would differ from itself once stored.
-fn whole_seconds(time: Timestamp) -> Time {
-    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
-}
-
-/// The ledger, and what is held back.
-fn remember(status: &mut DeviceTwinStatus, inputs: &Inputs, plan: &Plan, outcome: &Outcome, observe: bool) {
-    let base = ledger(&inputs.before, &inputs.at);
-    let new = match outcome {
-        Outcome::Written(_) => Some(&plan.ledger_after),
-        // Observe keeps the ledger that it has and adds nothing; without one there is still none.
-        Outcome::Nothing if observe => base.as_ref(),
-        Outcome::Nothing | Outcome::Moved | Outcome::Failed(_) => Some(&plan.ledger_now),
-    };
-    status.applied = new.map(applied);
-    let held_back = observe || matches!(outcome, Outcome::Failed(_) | Outcome::Moved);
-    let would = plan.actions.iter().map(|action| place(&action.place));
-    status.plan = if held_back { pointers(would) } else { None };
-    status.drift = pointers(plan.drift.iter().map(place));
-}
-
-fn applied(ledger: &Ledger) -> Applied {
-    Applied { tags: JsonObject(from_leaves(&ledger.tags)), desired: JsonObject(from_leaves(&ledger.desired)) }
-}
-
-fn place(place: &Place) -> crate::twin::pointer::Pointer {
-    place.section.absolute(&place.at)
-}
-
-/// The capped list; `None` when there is nothing to list.
-fn pointers(all: impl Iterator<Item = crate::twin::pointer::Pointer>) -> Option<Pointers> {
-    let all: Vec<_> = all.collect();
-    let paths = all.iter().take(POINTERS).map(|at| at.shortened(POINTER_BYTES)).collect();
-    (!all.is_empty()).then(|| Pointers { count: i64::try_from(all.len()).unwrap_or(i64::MAX), paths })
-}
-
-/// What a person wants to know and a condition cannot keep.
-fn notes(plan: &Plan, outcome: &Outcome) -> Vec<Note> {
-    let mut notes = Vec::new();
-    let corrected: Vec<String> =
-        plan.actions.iter().filter(|action| action.why == Why::Drift).map(|action| action.place.to_string()).collect();
-    if matches!(outcome, Outcome::Written(_)) && !corrected.is_empty() {
-        let text = format!("somebody else changed {}; set back", listed(&corrected));
-        notes.push(Note { reason: EventReason::DriftCorrected, text });
-    }
-    let released: Vec<String> = plan.released.iter().map(ToString::to_string).collect();
-    if !released.is_empty() {
-        let text = format!("the hub keeps {}: no longer in the spec, but changed by somebody else", listed(&released));
-        notes.push(Note { reason: EventReason::Released, text });
-    }
-    notes
+/// How often at most the status of a chatty device is written; what concerns the spec or the ledger never waits.
+pub(super) fn may_wait(inputs: &Inputs, status: &DeviceTwinStatus) -> Option<Duration> {
+    let before = &inputs.before;
+    let urgent = inputs.remembered.unsaved.is_some()
+        || before.last_write_time != status.last_write_time
+        || before.observed_generation != status.observed_generation
+        || before.applied != status.applied
+        || verdicts(&before.conditions) != verdicts(&status.conditions);
+    (!urgent).then_some(inputs.status_interval)
 }

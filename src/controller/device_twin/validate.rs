@@ -9,19 +9,40 @@ use crate::twin::rules::{self, Arrays};
 
 /// A valid spec.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
-    pub(super) id: TwinId,
-    pub(super) ours: Ledger,
-    pub(super) policies: Policies,
-    pub(super) observe: bool,
-    pub(super) ignore: Vec<Pointer>,
-    pub(super) timeout: std::time::Duration,
+pub(crate) struct Wanted {
+    pub(crate) id: TwinId,
+    pub(crate) ours: Ledger,
+    pub(crate) policies: Policies,
+    pub(crate) observe: bool,
+    pub(crate) ignore: Vec<Pointer>,
+    pub(crate) timeout: std::time::Duration,
     /// What status shows of reported; `None`: all of it.
-    pub(super) mirror: Option<Vec<Pointer>>,
+    pub(crate) mirror: Option<Vec<Pointer>>,
+    /// What to do when the hub does not know the device.
+    pub(crate) identity: api::IdentityPolicy,
+    /// Whether Ready waits for the device.
+    pub(crate) gate: api::Gate,
+}
+
+impl Wanted {
+    /// What an object wants that is being deleted: nothing.
+    pub(crate) fn nothing(id: TwinId) -> Self {
+        Self {
+            id,
+            ours: Sections::default(),
+            policies: Policies::default(),
+            observe: false,
+            ignore: Vec::new(),
+            timeout: std::time::Duration::ZERO,
+            mirror: None,
+            identity: api::IdentityPolicy::Require,
+            gate: api::Gate::None,
+        }
+    }
 }
 
 /// Checks a spec by the hub's rules. Each error is one line with pointer, rule and figure.
-pub(super) fn validate(twin: &DeviceTwin, arrays: Arrays, drift: DriftPolicy) -> Result<Wanted, Vec<String>> {
+pub(crate) fn validate(twin: &DeviceTwin, arrays: Arrays, drift: DriftPolicy) -> Result<Wanted, Vec<String>> {
     let spec = &twin.spec;
     let mut wrong = Vec::new();
     let device = spec.device_id.as_deref().or(twin.metadata.name.as_deref()).unwrap_or_default();
@@ -71,5 +92,7 @@ pub(super) fn validate(twin: &DeviceTwin, arrays: Arrays, drift: DriftPolicy) ->
         ignore,
         timeout: spec.convergence.timeout.get(),
         mirror,
+        identity: spec.identity.policy,
+        gate: spec.convergence.gate,
     })
 }

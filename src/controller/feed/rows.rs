@@ -1,5 +1,9 @@
 //! What a row says of a twin. Pure. Rows may be old: the index that queries read lags behind the twins.
 
+use std::cmp::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::twin::id::TwinId;
@@ -7,26 +11,43 @@ use crate::twin::view::{ConnectionState, Etag, Twin};
 
 /// What to do with a whole row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Judgement {
+pub enum Judgement {
     /// It says nothing new.
     Drop,
     /// It is newer than what is known.
     Take,
     /// It contradicts what is known: only a read of the twin tells.
     Read,
+    /// It is older than what is known, for the first time.
+    Older(Timestamp),
 }
 
-/// A lower version is old and dropped, unless its properties were updated later than those known: then the twin was made
-/// again, or the hub went back. An equal version says nothing new of tags and properties.
-pub(super) fn judge(known: Option<&Twin>, row: &Twin) -> Judgement {
+/// What is known of a twin that a row shows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known<'a> {
+    pub(super) twin: &'a Twin,
+    /// Since when rows show an older one.
+    pub(super) older_since: Option<Timestamp>,
+}
+
+/// A lower version is old and dropped, unless its properties were updated later than those known, or rows have shown a lower
+/// one for longer than the index may lag: then the twin was made again, or the hub went back. An equal version says nothing
+/// new of tags and properties.
+pub(super) fn judge(known: Option<Known<'_>>, row: &Twin, index_delay: Duration, now: Timestamp) -> Judgement {
     let Some(known) = known else { return Judgement::Take };
-    let (ours, theirs) = (super::Watermark::of(known), super::Watermark::of(row));
-    match row.version.cmp(&known.version) {
-        std::cmp::Ordering::Greater => Judgement::Take,
-        std::cmp::Ordering::Equal => Judgement::Drop,
-        std::cmp::Ordering::Less if theirs > ours => Judgement::Read,
-        std::cmp::Ordering::Less => Judgement::Drop,
+    let (ours, theirs) = (super::Watermark::of(known.twin), super::Watermark::of(row));
+    match row.version.cmp(&known.twin.version) {
+        Ordering::Greater => Judgement::Take,
+        Ordering::Equal => Judgement::Drop,
+        Ordering::Less if theirs > ours => Judgement::Read,
+        Ordering::Less => older(known.older_since, index_delay, now),
     }
+}
+
+fn older(since: Option<Timestamp>, index_delay: Duration, now: Timestamp) -> Judgement {
+    let Some(since) = since else { return Judgement::Older(now) };
+    let late = since.checked_add(index_delay).is_ok_and(|end| now < end);
+    if late { Judgement::Drop } else { Judgement::Read }
 }
 
 /// A row of the sweep.
@@ -61,20 +82,26 @@ pub(super) enum Finding {
     Same,
     /// Changed, or not in the rows: to be read.
     Moved,
-    /// Only the connection changed.
-    Connection(ConnectionState),
+    /// Only the connection changed, at this version.
+    Connection(i64, ConnectionState),
+    /// Older than what is known, for the first time.
+    Older(Timestamp),
 }
 
-pub(super) fn compare(known: &Twin, row: Option<&Brief>) -> Finding {
+pub(super) fn compare(known: Known<'_>, row: Option<&Brief>, index_delay: Duration, now: Timestamp) -> Finding {
     let Some(row) = row else { return Finding::Moved };
-    if row.version > known.version || (row.version == known.version && row.etag != known.etag) {
-        return Finding::Moved;
-    }
-    match row.connection_state {
-        Some(state) if row.version == known.version && known.connection_state != Some(state) => {
-            Finding::Connection(state)
-        }
-        _ => Finding::Same,
+    match row.version.cmp(&known.twin.version) {
+        Ordering::Greater => Finding::Moved,
+        Ordering::Equal if row.etag != known.twin.etag => Finding::Moved,
+        Ordering::Equal => match row.connection_state {
+            Some(state) if known.twin.connection_state != Some(state) => Finding::Connection(row.version, state),
+            _ => Finding::Same,
+        },
+        Ordering::Less => match older(known.older_since, index_delay, now) {
+            Judgement::Older(since) => Finding::Older(since),
+            Judgement::Read | Judgement::Take => Finding::Moved,
+            Judgement::Drop => Finding::Same,
+        },
     }
 }
 
@@ -82,6 +109,16 @@ pub(super) fn compare(known: &Twin, row: Option<&Brief>) -> Finding {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    const DELAY: Duration = Duration::from_secs(1800);
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + second).unwrap()
+    }
+
+    fn since(twin: &Twin, older_since: Option<i64>) -> Known<'_> {
+        Known { twin, older_since: older_since.map(at) }
+    }
 
     fn twin(version: i64, updated: &str) -> Twin {
         let metadata = json!({"$lastUpdated": updated});
@@ -97,12 +134,16 @@ mod tests {
         for (row, expected) in [
             (twin(6, "2026-11-22T10:00:01Z"), Judgement::Take),
             (twin(5, "2026-11-22T10:00:00Z"), Judgement::Drop),
-            (twin(4, "2026-11-22T09:59:59Z"), Judgement::Drop),
+            (twin(4, "2026-11-22T09:59:59Z"), Judgement::Older(at(0))),
             (twin(2, "2026-11-22T10:05:00Z"), Judgement::Read),
         ] {
-            assert_eq!(judge(Some(&known), &row), expected, "{}", row.version);
+            assert_eq!(judge(Some(since(&known, None)), &row, DELAY, at(0)), expected, "{}", row.version);
         }
-        assert_eq!(judge(None, &known), Judgement::Take);
+        assert_eq!(judge(None, &known, DELAY, at(0)), Judgement::Take);
+        let old = twin(4, "2026-11-22T09:59:59Z");
+        let later = |second| judge(Some(since(&known, Some(0))), &old, DELAY, at(second));
+        assert_eq!(later(1799), Judgement::Drop);
+        assert_eq!(later(1800), Judgement::Read, "no index is that late");
     }
 
     #[test]
@@ -111,11 +152,14 @@ mod tests {
         let row = |version: i64, etag: &str, state: &str| {
             Brief::from_row(&json!({"deviceId": "d", "etag": etag, "version": version, "connectionState": state}))
         };
-        let of = |row: Option<Brief>| compare(&known, row.as_ref());
+        let of = |row: Option<Brief>| compare(since(&known, None), row.as_ref(), DELAY, at(0));
         assert_eq!(of(row(5, "AAAAAAAAAAE=", "Disconnected")), Finding::Same);
         assert_eq!(of(row(6, "AAAAAAAAAAI=", "Disconnected")), Finding::Moved);
-        assert_eq!(of(row(4, "AAAAAAAAAAE=", "Connected")), Finding::Same);
-        assert_eq!(of(row(5, "AAAAAAAAAAE=", "Connected")), Finding::Connection(ConnectionState::Connected));
+        assert_eq!(of(row(4, "AAAAAAAAAAE=", "Connected")), Finding::Older(at(0)));
+        let later = compare(since(&known, Some(0)), row(4, "AAAAAAAAAAE=", "Connected").as_ref(), DELAY, at(1800));
+        assert_eq!(later, Finding::Moved);
+        assert_eq!(of(row(5, "AAAAAAAAAAI=", "Disconnected")), Finding::Moved);
+        assert_eq!(of(row(5, "AAAAAAAAAAE=", "Connected")), Finding::Connection(5, ConnectionState::Connected));
         assert_eq!(of(None), Finding::Moved);
     }
 }

@@ -17,6 +17,8 @@ pub(super) enum Found {
     Same(Arc<Hub>),
     /// Something is missing or wrong.
     Broken(Verdict),
+    /// The API server did not say: nothing is known to have changed.
+    Unread(String),
     /// Everything for a new client.
     Loaded(Box<Loaded>),
 }
@@ -34,19 +36,34 @@ fn wrong(reason: Reason, message: impl Into<String>) -> Verdict {
 pub(super) async fn gather(context: &Context, connection: &HubConnection, key: &HubKey) -> Found {
     match try_gather(context, connection, key).await {
         Ok(found) => found,
-        Err(verdict) => Found::Broken(verdict),
+        Err(Trouble::Wrong(verdict)) => Found::Broken(verdict),
+        Err(Trouble::Unread(text)) => Found::Unread(text),
     }
 }
 
-async fn try_gather(context: &Context, connection: &HubConnection, key: &HubKey) -> Result<Found, Verdict> {
+/// Why not everything was found.
+enum Trouble {
+    /// It is missing or wrong.
+    Wrong(Verdict),
+    /// The API server did not say.
+    Unread(String),
+}
+
+impl From<Verdict> for Trouble {
+    fn from(verdict: Verdict) -> Self {
+        Self::Wrong(verdict)
+    }
+}
+
+async fn try_gather(context: &Context, connection: &HubConnection, key: &HubKey) -> Result<Found, Trouble> {
     let spec = &connection.spec;
     let host: Host = spec.host.parse().map_err(|error| wrong(Reason::HostRefused, format!("spec.host: {error}")))?;
     if !context.settings.allowed_hosts.allow(&host) {
         let text = format!("the operator does not allow the host {host}: an administrator adds it by --allow-hosts");
-        return Err(wrong(Reason::HostRefused, text));
+        return Err(wrong(Reason::HostRefused, text).into());
     }
     let Some(source) = &spec.auth.connection_string else {
-        return Err(wrong(Reason::SecretMissing, "spec.auth names no credential"));
+        return Err(wrong(Reason::SecretMissing, "spec.auth names no credential").into());
     };
     let reader = Reader { client: &context.client, namespace: &key.namespace };
     let mut versions = vec![reader.version::<Secret>("Secret", &source.secret_key_ref.name).await?];
@@ -112,7 +129,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// The resourceVersion of an object, read by metadata alone: a Secret that did not change is not read again.
-    async fn version<K>(&self, kind: &str, name: &str) -> Result<String, Verdict>
+    async fn version<K>(&self, kind: &str, name: &str) -> Result<String, Trouble>
     where
         K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
         K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
@@ -124,18 +141,20 @@ impl Reader<'_> {
         Ok(found.ok_or_else(missing)?.metadata.resource_version.unwrap_or_default())
     }
 
-    async fn secret(&self, reference: &KeyRef) -> Result<Vec<u8>, Verdict> {
+    async fn secret(&self, reference: &KeyRef) -> Result<Vec<u8>, Trouble> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace);
         let found = bounded("Secret", &reference.name, api.get_opt(&reference.name)).await?;
         let data = found.and_then(|secret| secret.data).unwrap_or_default();
-        data.get(&reference.key).map(|bytes| bytes.0.clone()).ok_or_else(|| no_key("Secret", reference))
+        data.get(&reference.key).map(|bytes| bytes.0.clone()).ok_or_else(|| no_key("Secret", reference).into())
     }
 
-    async fn config_map(&self, reference: &KeyRef) -> Result<Vec<u8>, Verdict> {
+    async fn config_map(&self, reference: &KeyRef) -> Result<Vec<u8>, Trouble> {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), self.namespace);
         let found = bounded("ConfigMap", &reference.name, api.get_opt(&reference.name)).await?;
         let data = found.and_then(|map| map.data).unwrap_or_default();
-        data.get(&reference.key).map(|text| text.clone().into_bytes()).ok_or_else(|| no_key("ConfigMap", reference))
+        data.get(&reference.key)
+            .map(|text| text.clone().into_bytes())
+            .ok_or_else(|| no_key("ConfigMap", reference).into())
     }
 }
 
@@ -143,11 +162,15 @@ fn no_key(kind: &str, reference: &KeyRef) -> Verdict {
     wrong(Reason::SecretMissing, format!("{kind} {} has no key {}", reference.name, reference.key))
 }
 
-async fn bounded<T>(kind: &str, name: &str, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Verdict> {
-    let failed = |text: String| wrong(Reason::SecretMissing, format!("{kind} {name} cannot be read: {text}"));
+/// A refusal is known to be one; no answer, or a server's own trouble, says nothing of the object.
+async fn bounded<T>(kind: &str, name: &str, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Trouble> {
+    let text = |cause: &str| format!("{kind} {name} cannot be read: {cause}");
     match tokio::time::timeout(std::time::Duration::from_secs(10), call).await {
-        Err(_) => Err(failed("no answer from the API server within 10 s".to_owned())),
-        Ok(Err(error)) => Err(failed(error.to_string())),
+        Err(_) => Err(Trouble::Unread(text("no answer from the API server within 10 s"))),
+        Ok(Err(kube::Error::Api(answer))) if answer.is_forbidden() => {
+            Err(wrong(Reason::SecretMissing, text(&answer.message)).into())
+        }
+        Ok(Err(error)) => Err(Trouble::Unread(text(&error.to_string()))),
         Ok(Ok(value)) => Ok(value),
     }
 }

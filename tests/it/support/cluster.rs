@@ -12,9 +12,9 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::ApiResource;
 use serde_json::{Value, json};
 
-use super::Manifest;
 use super::objects::resource;
 use super::root;
+use super::{ApiFaults, Manifest, eventually, is_true};
 
 /// The field manager of the tests.
 const MANAGER: &str = "it";
@@ -23,6 +23,7 @@ const MANAGER: &str = "it";
 pub struct Cluster {
     pub client: kube::Client,
     pub namespace: String,
+    config: kube::Config,
 }
 
 /// What kubectl answered.
@@ -43,7 +44,8 @@ impl Cluster {
         tokio::task::spawn_blocking(crd_warnings).await.expect("the CRDs are installed");
         let read = Kubeconfig::read_from(kubeconfig()).expect("the kubeconfig is one");
         let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await;
-        let client = kube::Client::try_from(config.expect("the kubeconfig is whole")).expect("a client can be made");
+        let config = config.expect("the kubeconfig is whole");
+        let client = kube::Client::try_from(config.clone()).expect("a client can be made");
         let namespace = format!("it-{:012x}", fastrand::u64(..1 << 48));
         tracing::info!(namespace, "a test begins");
         let object = Namespace {
@@ -52,7 +54,7 @@ impl Cluster {
         };
         let made = Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &object).await;
         made.expect("the namespace is made");
-        Self { client, namespace }
+        Self { client, namespace, config }
     }
 
     fn api(&self, kind: &ApiResource) -> Api<DynamicObject> {
@@ -74,6 +76,51 @@ impl Cluster {
     pub async fn delete(&self, kind: &str, name: &str) {
         let deleted = self.api(&resource(kind)).delete(name, &kube::api::DeleteParams::default()).await;
         deleted.unwrap_or_else(|error| panic!("delete {kind} {name}: {error}"));
+    }
+
+    /// A client whose calls may fail.
+    pub fn failing_client(&self, faults: &ApiFaults) -> kube::Client {
+        let builder = kube::client::ClientBuilder::try_from(self.config.clone()).expect("a client can be made");
+        builder.with_layer(faults).build()
+    }
+
+    /// The object; `None` when it is gone.
+    pub async fn find(&self, kind: &str, name: &str) -> Option<Value> {
+        let found = self.api(&resource(kind)).get_opt(name).await;
+        found.unwrap_or_else(|error| panic!("get {kind} {name}: {error}")).map(|found| json!(found))
+    }
+
+    /// Waits until an object is gone.
+    pub async fn sees_gone(&self, kind: &str, name: &str) {
+        eventually(&format!("{kind} {name} is gone"), || async {
+            let found = self.find(kind, name).await;
+            is_true(found.is_none(), found)
+        })
+        .await;
+    }
+
+    /// Waits for an Event about an object, and answers its note.
+    pub async fn sees_event(&self, name: &str, reason: &str) -> String {
+        eventually(&format!("an Event {reason} about {name}"), || async {
+            let events = self.events_about(name).await;
+            let found = events.iter().find(|(told, _)| told == reason);
+            found.map(|(_, note)| note.clone()).ok_or(format!("{events:?}"))
+        })
+        .await
+    }
+
+    /// Changes an object by a JSON merge patch, as `kubectl patch` does.
+    pub async fn patch(&self, kind: &str, name: &str, patch: Value) {
+        let patched = self.api(&resource(kind)).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await;
+        patched.unwrap_or_else(|error| panic!("patch {kind} {name}: {error}"));
+    }
+
+    /// Asks for a look now, by the annotation.
+    pub async fn nudge(&self, kind: &str, name: &str) -> String {
+        let value = format!("{:012x}", fastrand::u64(..1 << 48));
+        let annotations = json!({"hubtwin.dev/reconcile-requested-at": value});
+        self.patch(kind, name, json!({"metadata": {"annotations": annotations}})).await;
+        value
     }
 
     /// The whole object.

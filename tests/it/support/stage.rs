@@ -8,6 +8,7 @@ use std::time::Duration;
 use hubtwin::controller::hub_connection::AllowedHosts;
 use hubtwin::controller::{Clock, Pace, Settings};
 use hubtwin::hub::{self, ConnectionString, IfMatch, TwinId, TwinPatch};
+use hubtwin::local_hub::knobs::{Effect, Fault};
 use hubtwin::local_hub::{self, LocalHub, Running};
 use hubtwin::operator::{self, Config};
 use serde_json::Value;
@@ -15,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Cluster, Manifest, connection, eventually, is_true, secret};
+use super::{ApiFaults, Cluster, Manifest, connection, eventually, is_true, secret};
 
 /// Everything that a test of the operator needs. It is the [`Cluster`], too.
 pub struct Stage {
@@ -25,6 +26,10 @@ pub struct Stage {
     pub back_end: hub::Client,
     operator: Option<JoinHandle<Result<(), operator::Error>>>,
     shutdown: CancellationToken,
+    /// The clock of the operator.
+    pub clock: Clock,
+    /// Calls of the operator to the API server that fail.
+    pub api: ApiFaults,
 }
 
 /// A call that the hub wrote down.
@@ -69,8 +74,10 @@ impl Stage {
         let back_end = hub::Client::new(settings).expect("a client can be made");
         let hosts: Vec<String> = further_hosts.iter().cloned().chain([string.host().to_string()]).collect();
         let shutdown = CancellationToken::new();
-        let operator = operator(&cluster, &hosts, shutdown.clone()).await;
-        Self { cluster, hub, back_end, operator: Some(operator), shutdown }
+        let (clock, api) = (Clock::default(), ApiFaults::default());
+        let mut stage = Self { cluster, hub, back_end, operator: None, shutdown, clock, api };
+        stage.operator = Some(stage.run(&hosts).await);
+        stage
     }
 
     /// The same stage with another operator, which allows one more host.
@@ -97,8 +104,23 @@ impl Stage {
 
     async fn start_allowing(mut self, hosts: &[String]) -> Self {
         self.shutdown = CancellationToken::new();
-        self.operator = Some(operator(&self.cluster, hosts, self.shutdown.clone()).await);
+        self.operator = Some(self.run(hosts).await);
         self
+    }
+
+    /// Starts an operator for the namespace.
+    async fn run(&self, hosts: &[String]) -> JoinHandle<Result<(), operator::Error>> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let settings = Settings {
+            allowed_hosts: AllowedHosts::new(hosts),
+            namespace: Some(self.cluster.namespace.clone()),
+            hub_timeout: Duration::from_secs(5),
+            secret_interval: Duration::from_secs(2),
+            clock: self.clock.clone(),
+            pace: Pace { retry_most: Duration::from_secs(2), waiting: Duration::from_secs(5), ..Pace::default() },
+        };
+        let (client, shutdown) = (self.cluster.failing_client(&self.api), self.shutdown.clone());
+        tokio::spawn(operator::run(Config { client, settings, listener, listening: Box::new(|_| {}), shutdown }))
     }
 
     /// Ends the operator, which must have run until now.
@@ -143,6 +165,38 @@ impl Stage {
     /// The hub's counters.
     pub async fn counters(&self) -> BTreeMap<String, u64> {
         serde_json::from_value(self.admin("/counters").await).expect("counters are numbers")
+    }
+
+    /// A call about this twin fails from now on: `times` times, or until the faults are cleared.
+    pub fn fault(&self, operation: &str, subject: Option<&str>, times: Option<u64>, effect: Effect) {
+        let (operation, subject) = (Some(operation.to_owned()), subject.map(ToOwned::to_owned));
+        self.hub.add_fault(Fault { operation, subject, times, after: 0, delay_ms: 0, effect });
+    }
+
+    /// Nothing fails any more.
+    pub async fn clear_faults(&self) {
+        let url = format!("{}/faults", self.hub.admin_url());
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client can be made");
+        assert!(client.delete(url).send().await.expect("the hub answers").status().is_success());
+    }
+
+    /// How often the hub was patched about a twin, with this outcome or any.
+    pub async fn patches(&self, id: &str, outcome: Option<u64>) -> usize {
+        let calls = self.calls(0).await;
+        let patches = calls.iter().filter(|call| call.operation == "twin.patch" && call.subject == id);
+        patches.filter(|call| outcome.is_none_or(|outcome| call.outcome == outcome)).count()
+    }
+
+    /// Tags and desired as the hub has them.
+    pub async fn content(&self, id: &str) -> Value {
+        let twin = self.at_hub(id).await;
+        serde_json::json!({"tags": twin.tags, "desired": twin.desired})
+    }
+
+    /// Moves the operator's clock forward, and has it look at an object.
+    pub async fn later(&self, by: Duration, kind: &str, name: &str) {
+        self.clock.advance(by);
+        self.nudge(kind, name).await;
     }
 
     /// The calls of the operator about one twin or, with `""`, of all calls, since the hub's call number `since`. The
@@ -204,23 +258,4 @@ impl Stage {
         let found = conditions.find(|condition| condition["type"] == type_).expect("the condition is there");
         found["message"].as_str().unwrap_or_default().to_owned()
     }
-}
-
-/// Starts an operator for the namespace.
-async fn operator(
-    cluster: &Cluster,
-    hosts: &[String],
-    shutdown: CancellationToken,
-) -> JoinHandle<Result<(), operator::Error>> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-    let settings = Settings {
-        allowed_hosts: AllowedHosts::new(hosts),
-        namespace: Some(cluster.namespace.clone()),
-        hub_timeout: Duration::from_secs(5),
-        secret_interval: Duration::from_secs(2),
-        clock: Clock::default(),
-        pace: Pace::default(),
-    };
-    let client = cluster.client.clone();
-    tokio::spawn(operator::run(Config { client, settings, listener, listening: Box::new(|_| {}), shutdown }))
 }

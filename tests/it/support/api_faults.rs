@@ -1,0 +1,90 @@
+//! An API server that does not always answer: calls of the operator that fail on demand.
+
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+
+use http::{Method, Request};
+use tower::{BoxError, Layer, Service};
+
+/// The calls that fail, shared with the client of the operator.
+#[derive(Clone, Default)]
+pub struct ApiFaults(Arc<Mutex<Vec<Fault>>>);
+
+#[derive(Clone)]
+struct Fault {
+    method: Method,
+    path: String,
+    carried_out: bool,
+}
+
+impl ApiFaults {
+    /// Calls with this method and this text in their path are not carried out.
+    pub fn refuse(&self, method: Method, path: &str) {
+        self.faults().push(Fault { method, path: path.to_owned(), carried_out: false });
+    }
+
+    /// Such calls are carried out, and their answers are lost.
+    pub fn lose_answers(&self, method: Method, path: &str) {
+        self.faults().push(Fault { method, path: path.to_owned(), carried_out: true });
+    }
+
+    /// All is well again.
+    pub fn mend(&self) {
+        self.faults().clear();
+    }
+
+    fn faults(&self) -> MutexGuard<'_, Vec<Fault>> {
+        self.0.lock().expect("nobody panics holding it")
+    }
+
+    fn of<B>(&self, request: &Request<B>) -> Option<Fault> {
+        let faults = self.faults();
+        let meant = |fault: &&Fault| fault.method == request.method() && request.uri().path().contains(&fault.path);
+        faults.iter().find(meant).cloned()
+    }
+}
+
+impl<S> Layer<S> for ApiFaults {
+    type Service = Faulty<S>;
+
+    fn layer(&self, inner: S) -> Faulty<S> {
+        Faulty { inner, faults: self.clone() }
+    }
+}
+
+pub struct Faulty<S> {
+    inner: S,
+    faults: ApiFaults,
+}
+
+impl<S, B> Service<Request<B>> for Faulty<S>
+where
+    S: Service<Request<B>, Error = BoxError>,
+    S::Future: Send + 'static,
+    S::Response: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let failed = || Err(BoxError::from("a fault that was asked for"));
+        match self.faults.of(&request) {
+            None => Box::pin(self.inner.call(request)),
+            Some(Fault { carried_out: false, .. }) => Box::pin(ready(failed())),
+            Some(Fault { carried_out: true, .. }) => {
+                let call = self.inner.call(request);
+                Box::pin(async move {
+                    drop(call.await);
+                    failed()
+                })
+            }
+        }
+    }
+}
