@@ -1,5 +1,5 @@
 # What to do with this repository; each target is a short script or one command. Needs Linux, Rust and Go.
-.PHONY: help demo up down test lint test-sdk
+.PHONY: help demo up down test lint test-sdk bench-devices
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -25,3 +25,6 @@ lint: ## Format and lints, with and without the default features
 test-sdk: ## Microsoft's own packages against the local hub; needs Python, Node.js, a JDK, Maven, and root or user namespaces
 	cargo build --locked
 	@tests/sdk/run --prove
+
+bench-devices: ## 2,000 devices at the local hub: memory a connection, p99 of a report, nothing lost; DEVICES, SECONDS, WEBSOCKET, DATA
+	cargo bench --locked --bench devices

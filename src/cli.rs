@@ -9,6 +9,8 @@ mod connect;
 mod crds;
 #[cfg(feature = "device")]
 mod device;
+#[cfg(any(feature = "local-hub", feature = "device"))]
+mod files;
 #[cfg(feature = "local-hub")]
 mod hub;
 mod operator;

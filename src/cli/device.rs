@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::connect::HubArgs;
+use super::files;
 use crate::device::{self, Ack, Behaviour, Certificate, Device, Event, Settings};
 use crate::hub::{Client, ConnectionString, DeviceId, Kind, ModuleId, Role, TwinId};
 use crate::sas::Key;
@@ -71,6 +72,7 @@ enum AckArg {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    files::allow_many();
     let shutdown = shutdown()?;
     let string = args.hub.connection_string()?;
     let devices = tokio::select! {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::files;
 use crate::local_hub::knobs::{self, BadSetting, Fault, Knobs, Setting};
 use crate::local_hub::{Config, LocalHub, Running};
 
@@ -44,6 +45,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    files::allow_many();
     let Args { listen, https_port, mqtt_port, admin_port, hosts, data, knobs, faults, env_file } = args;
     // Before anything is told to anybody, so that no signal is missed.
     let mut terminated = signal(SignalKind::terminate()).context("watch for SIGTERM")?;

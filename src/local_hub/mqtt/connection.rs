@@ -137,10 +137,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
                 Ok(Next::Stay) if self.out.len() < WRITE_SIZE => {}
                 Ok(Next::Stay) => self.flush().await?,
                 Ok(Next::Close) => return self.flush().await.and(Err(End::Left)),
-                Err(End::Malformed(malformed)) => {
-                    // What came before it in good order is answered.
-                    return self.flush().await.and(Err(malformed.into()));
-                }
+                // What came before it in good order is answered.
+                Err(end @ (End::Malformed(_) | End::Refused(_))) => return self.flush().await.and(Err(end)),
                 Err(end) => return Err(end),
             }
         }

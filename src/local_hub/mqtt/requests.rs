@@ -114,7 +114,10 @@ impl Device {
             Target::Dropped => "",
             Target::Get { rid } | Target::Report { rid, .. } => *rid,
         };
-        let struck = self.strike(operation, "").await?;
+        let mut struck = self.strike(operation, "").await?;
+        if let Some(failure) = self.throttled(&struck, operation).await? {
+            struck = Struck::Refused(failure);
+        }
         let answer = match struck {
             Struck::Refused(ref failure) => Err(failure.clone()),
             Struck::Whole | Struck::Unanswered => self.carry_out(&target, publish.payload().as_slice()).await,
@@ -129,12 +132,30 @@ impl Device {
         if struck == Struck::Unanswered {
             return Err(End::Fault);
         }
+        if target == Target::Dropped && status >= 300 {
+            // There is no answer that says so.
+            return Err(End::Refused(status));
+        }
         if let Some(id) = publish.packet_id() {
             out.extend(codec::puback(id));
         }
         let Some(qos) = self.session.responses.filter(|_| target != Target::Dropped) else { return Ok(()) };
         let version = version.map(|version| format!("&$version={version}")).unwrap_or_default();
-        self.send(&format!("$iothub/twin/res/{status}/?$rid={rid}{version}"), body, qos, out)
+        self.send(&format!("$iothub/twin/res/{status}/?$rid={rid}{version}"), body, qos, out)?;
+        // Who floods the hub is sent away.
+        let flood = matches!(struck, Struck::Refused(failure) if failure.code == code::BACKLOG_FULL);
+        if flood { Err(End::Refused(status)) } else { Ok(()) }
+    }
+
+    /// Waits for the turn that the limits of the tier give to a call that is carried out; the failure when there is none.
+    async fn throttled(&mut self, struck: &Struck, operation: &str) -> Result<Option<Failure>, End> {
+        if matches!(struck, Struck::Refused(_)) {
+            return Ok(None);
+        }
+        tokio::select! {
+            admitted = self.hub.admit(operation, Charge::Once) => Ok(admitted.err()),
+            cut = &mut self.cut => Err(cut.map_or(End::Stopped, End::Cut)),
+        }
     }
 
     /// What is switched off is not there.
@@ -163,7 +184,6 @@ impl Device {
 
     async fn carry_out(&self, target: &Target<'_>, payload: &[u8]) -> Result<Answer, Failure> {
         let operation = target.operation();
-        self.hub.admit(operation, Charge::Once).await?;
         let answer = match target {
             Target::Get { .. } => self.get().await?,
             Target::Report { version, .. } => self.report(payload, *version).await?,

@@ -79,11 +79,15 @@ async fn failures_carry_status_and_body() {
     let large =
         json!((0..9).map(|n| (format!("k{n}"), "s".repeat(4000))).collect::<std::collections::BTreeMap<_, _>>());
     let large = large.to_string();
+    let bottomless = "[".repeat(100_000);
     let cases = [
         ("$rid=1", "{", 400, 400_006),
         ("$rid=1", "", 400, 400_006),
         ("$rid=1", "[1]", 400, 400_006),
         ("$rid=1", "null", 400, 400_006),
+        ("$rid=1", r#"{"a":NaN}"#, 400, 400_006),
+        ("$rid=1", r#"{"a":1} x"#, 400, 400_006),
+        ("$rid=1", &bottomless, 400, 400_006),
         ("$rid=1", "\u{feff}{}", 400, 400_006),
         ("$rid=1", r#"{"$version":3}"#, 400, 400_004),
         ("$rid=1", r#"{"$metadata":{}}"#, 400, 400_004),
@@ -107,6 +111,10 @@ async fn failures_carry_status_and_body() {
             assert!(body[member].as_str().is_some_and(|text| !text.is_empty()), "{member} of {body}");
         }
     }
+    let not_text =
+        [text("$iothub/twin/PATCH/properties/reported/?$rid=1"), vec![b'{', b'"', 0xff, b'"', b':', b'1', b'}']];
+    device.write(&packet(0x30, &not_text.concat())).await;
+    assert_eq!(device.message().await.json()["errorCode"], 400_006);
     // Nothing of all that was taken, and the version that is current goes through.
     device.report("$rid=2&$version=1", r#"{"a":1}"#).await;
     assert_eq!(device.message().await.topic, "$iothub/twin/res/204/?$rid=2&$version=2");
@@ -299,6 +307,12 @@ async fn faults_strike_each_device_operation() {
     fault("device.message", json!("cutAfter"));
     device.publish_with(3, EVENTS, "").await;
     device.ended().await;
+    // MQTT has no answer that says no to a message.
+    let (mut device, _) = connect(&stage, "d1", &key, KEEP).await;
+    fault("device.message", json!({"status": 503}));
+    device.publish_with(4, EVENTS, "").await;
+    device.ended().await;
+    logged(&stage, "device.disconnect", 503, "a message was refused").await;
     let (mut device, _) = connect(&stage, "d1", &key, KEEP).await;
     fault("device.notify", json!("cutBefore"));
     patch(3).await;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::bytes::connect_packet;
 use super::super::serve;
-use super::raw::{CLEAN, Raw, user};
+use super::raw::{ANSWERS, CLEAN, Raw, user};
 use crate::local_hub::auth::{Names, Policy};
 use crate::local_hub::hub::{Hub, random_key};
 use crate::local_hub::journal::Filter;
@@ -49,6 +49,12 @@ impl Memory {
         let greeting = connect_packet("d1", &user("d1"), &token, CLEAN, keep_alive);
         assert_eq!(raw.greet(&greeting).await, Some(0));
         raw
+    }
+
+    async fn disable(&self) {
+        let id = EntityId::device("d1");
+        let draft = Draft::parse(&id, json!({"deviceId": "d1", "status": "disabled"}).as_object().unwrap()).unwrap();
+        self.hub.apply(Command::PutIdentity { id, draft, precondition: Precondition::Exists }).await.unwrap();
     }
 
     fn last(&self) -> (String, u16, String) {
@@ -142,11 +148,43 @@ async fn stopping_ends_connections_and_disabling_ends_a_call_that_waits() {
     memory.hub.faults().add(serde_json::from_value(fault).unwrap());
     raw.publish("$iothub/twin/GET/?$rid=1", "").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let id = EntityId::device("d1");
-    let draft = Draft::parse(&id, json!({"deviceId": "d1", "status": "disabled"}).as_object().unwrap()).unwrap();
-    memory.hub.apply(Command::PutIdentity { id, draft, precondition: Precondition::Exists }).await.unwrap();
+    memory.disable().await;
     about(until_end(&mut raw).await, 0.0);
     let mut waiting = memory.client(1024);
     memory.stop.cancel();
     about(until_end(&mut waiting).await, 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_finds_no_place_in_the_queue_is_told_and_sent_away() {
+    let memory = Memory::start().await;
+    let mut raw = memory.connected(60, 3600).await;
+    raw.subscribe(ANSWERS, 0).await;
+    let limits = json!({"limits": {"tier": "S1", "burstMs": 0, "backlog": 0}});
+    memory.hub.set_knobs(serde_json::from_value(limits).unwrap());
+    raw.report("$rid=1", "{}").await;
+    let answer = raw.message().await;
+    assert_eq!(answer.topic, "$iothub/twin/res/429/?$rid=1");
+    assert_eq!(answer.json()["errorCode"], 429_002);
+    raw.ended().await;
+    let (operation, outcome, _) = memory.last();
+    assert_eq!((operation.as_str(), outcome), ("device.disconnect", 429));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_waits_for_its_turn_and_not_when_it_is_disabled() {
+    let memory = Memory::start().await;
+    let mut raw = memory.connected(60, 3600).await;
+    raw.subscribe(ANSWERS, 0).await;
+    // Half a report a second.
+    let limits = json!({"limits": {"tier": "S1", "percent": 1, "burstMs": 0}});
+    memory.hub.set_knobs(serde_json::from_value(limits).unwrap());
+    let start = Instant::now();
+    raw.report("$rid=1", "{}").await;
+    assert_eq!(raw.message().await.topic, "$iothub/twin/res/204/?$rid=1&$version=2");
+    about(start.elapsed().as_secs_f64(), 2.0);
+    raw.report("$rid=2", "{}").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    memory.disable().await;
+    about(until_end(&mut raw).await, 0.0);
 }
