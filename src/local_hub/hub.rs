@@ -260,6 +260,11 @@ impl Hub {
 
     /// Writes a call down.
     pub fn record(&self, call: &Call<'_>) {
+        self.record_with(call, None);
+    }
+
+    /// Writes a call down, with what was sent.
+    pub fn record_with(&self, call: &Call<'_>, body: Option<String>) {
         tracing::debug!(
             who = call.who,
             operation = call.operation,
@@ -268,7 +273,7 @@ impl Hub {
             "{}",
             call.detail
         );
-        self.journal().record(self.now(), call);
+        self.journal().record(self.now(), call, body);
     }
 
     /// Counters and log.

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 pub use self::filter::Filter;
 use super::machine::stamp::wire_time;
@@ -29,6 +30,15 @@ pub struct Entry {
     pub outcome: u16,
     /// A few words.
     pub detail: String,
+    /// What was sent, of writes of back ends to twins: JSON, where it is not long.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_json")]
+    pub body: Option<String>,
+}
+
+/// Bodies are kept as text, which takes less room, and shown as what they are.
+fn as_json<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    let value: Option<Value> = text.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    value.serialize(serializer)
 }
 
 /// A call that is about to be written down.
@@ -55,8 +65,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Writes one call down.
-    pub fn record(&mut self, now: jiff::Timestamp, call: &Call<'_>) {
+    /// Writes one call down, with what was sent where that is wanted.
+    pub fn record(&mut self, now: jiff::Timestamp, call: &Call<'_>, body: Option<String>) {
         let Call { who, operation, subject, outcome, detail } = *call;
         *self.counters.entry(operation.to_owned()).or_default() += 1;
         *self.counters.entry(format!("{operation}.{outcome}")).or_default() += 1;
@@ -72,6 +82,7 @@ impl Journal {
             subject: subject.to_owned(),
             outcome,
             detail: detail.to_owned(),
+            body,
         });
     }
 

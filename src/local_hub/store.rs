@@ -1,11 +1,13 @@
 //! The data folder: keys and records in an embedded store. One thread writes; calls that come together are committed
 //! together, and each is answered after its commit.
 
+use std::fs::TryLockError;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
-use redb::backends::FileBackend;
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::backends::{FileBackend, InMemoryBackend};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, StorageBackend as _, TableDefinition};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
@@ -18,7 +20,11 @@ const FILE: &str = "hub.redb";
 /// A file that was being made when the program ended.
 const PARTIAL: &str = "hub.redb.partial";
 /// What the file says it is, with the version of its format.
-const FORMAT: &str = "hubtwin local hub 1";
+const FORMAT: &str = "hubtwin local hub 2";
+/// What the file of any version says that it is.
+const FORMAT_NAME: &str = "hubtwin local hub ";
+/// Bytes that are copied at once.
+const COPY_BYTES: usize = 64 * 1024;
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
 /// Most calls that wait for the store.
@@ -42,6 +48,14 @@ pub enum StoreError {
     /// The file is not what this program writes.
     #[error("{} is not a store of this program, or it is damaged; it was left untouched: restore it from a copy, or choose another folder for --data", .0.display())]
     Damaged(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Another version of this program wrote it.
+    #[error("{} was written by another version of this program (its format is {found:?}, this one has {FORMAT:?}); it was left untouched: use that version, or choose another folder for --data", .file.display())]
+    OtherVersion {
+        /// The file.
+        file: PathBuf,
+        /// What it says it is.
+        found: String,
+    },
     /// Another hub uses it.
     #[error("{} is in use by another hub; stop that one, or choose another folder for --data", .0.display())]
     InUse(PathBuf),
@@ -94,11 +108,11 @@ impl Store {
             let keys = fresh()?;
             create(folder, &keys).map_err(|error| StoreError::Folder(folder.to_owned(), error))?;
         }
-        let database = Database::open(&file).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(folder.to_owned()),
-            other => StoreError::Damaged(file.clone(), other.into()),
-        })?;
-        let (keys, records) = load(&database).map_err(|error| StoreError::Damaged(file.clone(), error))?;
+        // Held from here on; nothing is written yet.
+        let held = hold(folder, &file)?;
+        let (keys, records) = check(&held).map_err(|unfit| unfit.at(&file))?;
+        let database = redb::Builder::new().create_with_backend(held);
+        let database = database.map_err(|error| StoreError::Damaged(file.clone(), error.into()))?;
         let (jobs, queue) = mpsc::channel(MAX_QUEUED);
         let thread =
             std::thread::Builder::new().name("hub store".to_owned()).spawn(move || write_all(&database, queue));
@@ -156,12 +170,75 @@ fn create(folder: &Path, keys: &Keys) -> Result<(), AnyError> {
     Ok(())
 }
 
-fn load(database: &Database) -> Result<(Keys, Vec<(EntityId, Record)>), AnyError> {
+/// Why a file cannot be used.
+enum Unfit {
+    Damaged(AnyError),
+    OtherVersion(String),
+}
+
+impl<E: Into<AnyError>> From<E> for Unfit {
+    fn from(error: E) -> Self {
+        Self::Damaged(error.into())
+    }
+}
+
+impl Unfit {
+    fn at(self, file: &Path) -> StoreError {
+        match self {
+            Self::Damaged(error) => StoreError::Damaged(file.to_owned(), error),
+            Self::OtherVersion(found) => StoreError::OtherVersion { file: file.to_owned(), found },
+        }
+    }
+}
+
+/// Opens and locks the file, without a look into it.
+fn hold(folder: &Path, file: &Path) -> Result<FileBackend, StoreError> {
+    let open = std::fs::OpenOptions::new().read(true).write(true).open(file);
+    let open = open.map_err(|error| StoreError::Folder(file.to_owned(), error.into()))?;
+    open.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => StoreError::InUse(folder.to_owned()),
+        TryLockError::Error(error) => StoreError::Folder(folder.to_owned(), error.into()),
+    })?;
+    // The lock lives as long as the file is open.
+    FileBackend::new(open).map_err(|error| StoreError::Folder(folder.to_owned(), error.into()))
+}
+
+/// Reads and verifies everything in a copy in memory: opening the file itself may write to it, and what is refused has to
+/// stay as it is.
+fn check(held: &FileBackend) -> Result<(Keys, Vec<(EntityId, Record)>), Unfit> {
+    let length = held.len()?;
+    if length == 0 {
+        return Err("it is empty".into());
+    }
+    let copy = InMemoryBackend::new();
+    copy.set_len(length)?;
+    let mut chunk = vec![0; COPY_BYTES];
+    let mut at = 0;
+    while at < length {
+        let size = usize::try_from(length - at).unwrap_or(COPY_BYTES).min(COPY_BYTES);
+        held.read(at, &mut chunk[..size])?;
+        copy.write(at, &chunk[..size])?;
+        at += size as u64;
+    }
+    // The library panics on some damages. Nothing but the copy is touched, so nothing is left in pieces.
+    let read = catch_unwind(AssertUnwindSafe(|| {
+        let mut database = redb::Builder::new().create_with_backend(copy)?;
+        if database.check_integrity()? { load(&database) } else { Err("its checksums do not match".into()) }
+    }));
+    read.unwrap_or_else(|_| Err("its pages make no sense".into()))
+}
+
+fn load(database: &Database) -> Result<(Keys, Vec<(EntityId, Record)>), Unfit> {
     let transaction = database.begin_read()?;
     let meta = transaction.open_table(META)?;
     let format = meta.get("format")?.ok_or("it does not say what it is")?;
     if format.value() != FORMAT.as_bytes() {
-        return Err(format!("its format is not {FORMAT:?}").into());
+        let found = String::from_utf8_lossy(format.value()).into_owned();
+        return Err(if found.starts_with(FORMAT_NAME) {
+            Unfit::OtherVersion(found)
+        } else {
+            "its format is unknown".into()
+        });
     }
     let keys = serde_json::from_slice(meta.get("keys")?.ok_or("it has no keys")?.value())?;
     let mut records = Vec::new();

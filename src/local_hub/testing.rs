@@ -51,7 +51,11 @@ impl Stage {
 
     pub async fn with(config: Config) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let hub = LocalHub::start(config).await.unwrap();
+        Self::of(LocalHub::start(config).await.unwrap())
+    }
+
+    /// A client of a hub that runs already.
+    pub fn of(hub: Running) -> Self {
         let ca = reqwest::Certificate::from_pem(hub.ca_pem().as_bytes()).unwrap();
         let client = Client::builder().tls_certs_only([ca]).no_proxy().build().unwrap();
         let token = policy_token(&hub, "iothubowner");

@@ -13,6 +13,7 @@ mod programs;
 mod queries;
 mod quiet;
 mod restart;
+mod store;
 mod support;
 mod sync;
 mod trouble;

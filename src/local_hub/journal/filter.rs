@@ -106,7 +106,7 @@ mod tests {
             ("iothubowner", "twin.patch", "a b", 412),
         ];
         for (who, operation, subject, outcome) in calls {
-            journal.record(Timestamp::UNIX_EPOCH, &Call { who, operation, subject, outcome, detail: "" });
+            journal.record(Timestamp::UNIX_EPOCH, &Call { who, operation, subject, outcome, detail: "" }, None);
         }
         let cases: [(&str, &[u64]); 9] = [
             ("", &[1, 2, 3, 4]),

@@ -8,6 +8,7 @@ use axum::response::Response;
 use http::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use http::request;
 use percent_encoding::percent_decode_str;
+use serde_json::Value;
 
 use super::super::auth;
 use super::super::code::{self, Failure};
@@ -30,6 +31,17 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest detail in the log.
 const MAX_DETAIL: usize = 200;
 
+/// Longest body of a write in the log.
+const MAX_BODY_LOGGED: usize = 2048;
+
+/// What is found out about a call while it is worked on.
+struct Trace {
+    /// The policy that signed its token.
+    who: String,
+    /// What was sent, for the log.
+    body: Option<String>,
+}
+
 /// Answers one request.
 pub(super) async fn handle(hub: &Hub, request: Request) -> Response {
     let (head, body) = request.into_parts();
@@ -37,13 +49,13 @@ pub(super) async fn handle(hub: &Hub, request: Request) -> Response {
     // What is switched off is a path like any other that the hub does not have.
     let operation = if hub.knobs().lacks(operation.name()) { Operation::Unknown } else { operation };
     let subject = id.as_ref().map_or_else(|| head.uri.path().to_owned(), ToString::to_string);
-    let mut who = String::from("-");
+    let mut trace = Trace { who: "-".to_owned(), body: None };
     let effect = hub.strike(operation.name(), &subject).await;
     let worked = match effect.as_ref().and_then(Effect::instead) {
         Some(failure) => Err(failure),
         None => {
             let route = Route { operation, id };
-            work(hub, route, &head, body, effect.as_ref(), &mut who).await
+            work(hub, route, &head, body, effect.as_ref(), &mut trace).await
         }
     };
     let tracking = format!("{:032x}", fastrand::u128(..));
@@ -55,8 +67,10 @@ pub(super) async fn handle(hub: &Hub, request: Request) -> Response {
         }
     };
     let detail: String = detail.chars().take(MAX_DETAIL).collect();
-    let (who, outcome) = (who.as_str(), answer.status);
-    hub.record(&Call { who, operation: operation.name(), subject: &subject, outcome, detail: &detail });
+    let Trace { who, body } = trace;
+    let call =
+        Call { who: &who, operation: operation.name(), subject: &subject, outcome: answer.status, detail: &detail };
+    hub.record_with(&call, body);
     let cut = effect.as_ref().is_some_and(Effect::cuts);
     if let Some(Cut(connection)) = head.extensions.get().filter(|_| cut) {
         connection.cancel();
@@ -86,15 +100,20 @@ async fn work(
     head: &request::Parts,
     body: Body,
     effect: Option<&Effect>,
-    who: &mut String,
+    trace: &mut Trace,
 ) -> Result<Answer, Failure> {
     there(operation)?;
     let parameters = head.uri.query().unwrap_or("");
     let api_version = parameter(parameters, "api-version")
         .filter(|version| version::known(version))
         .ok_or_else(|| Failure::new(code::INVALID_PROTOCOL_VERSION, "BadRequest"))?;
-    authorize(hub, operation, head, who)?;
+    authorize(hub, operation, head, &mut trace.who)?;
     let body = read(body).await?;
+    let write = matches!(operation, Operation::PatchTwin | Operation::ReplaceTwin);
+    trace.body = Some(&body).filter(|body| write && body.len() <= MAX_BODY_LOGGED).and_then(|body| {
+        // What is no JSON is told by the detail.
+        serde_json::from_slice(body).ok().map(|body: Value| body.to_string())
+    });
     let arrays = version::arrays_of(api_version);
     let (headers, name) = (&head.headers, operation.name());
     match operation {
@@ -121,7 +140,6 @@ async fn work(
             };
             let answer = Answer::of(operation, hub.apply(command).await?);
             // A write counts by what was sent, a read by what is answered.
-            let write = matches!(operation, Operation::PatchTwin | Operation::ReplaceTwin);
             hub.charge(name, if write { body.len() } else { answer.size() }, None);
             Ok(answer)
         }

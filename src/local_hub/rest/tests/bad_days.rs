@@ -196,3 +196,17 @@ async fn conditions_on_the_metadata_of_a_section_are_in_doubt() {
         assert_eq!(other.body.as_array().unwrap().len(), 1);
     }
 }
+
+#[tokio::test]
+async fn the_log_shows_what_was_written() {
+    let stage = Stage::start().await;
+    stage.device("d1").await;
+    let patch = json!({"tags": {"b": 1, "a": [null, 2.5]}});
+    stage.call("PATCH", "/twins/d1", Some(patch.clone())).await;
+    stage.call("PUT", "/twins/d1", Some(json!({"tags": {"a": "x".repeat(2100)}}))).await;
+    stage.call("GET", "/twins/d1", None).await;
+    let (_, events) = admin(&stage, "GET", "/events?subject=d1&since=1", None).await;
+    let bodies: Vec<_> = events.as_array().unwrap().iter().map(|entry| entry.get("body")).collect();
+    assert_eq!(bodies, [Some(&patch), None, None]);
+    assert_eq!((&events[0]["outcome"], &events[0]["who"]), (&json!(400), &json!("iothubowner")));
+}
