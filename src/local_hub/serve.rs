@@ -79,3 +79,57 @@ async fn handshake(tls: &TlsAcceptor, stream: TcpStream, stop: &CancellationToke
         Err(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use tokio::io::AsyncReadExt as _;
+    use tokio::sync::mpsc;
+    use tokio::time::Instant;
+
+    use super::super::tls::Authority;
+    use super::*;
+
+    /// An accept loop with room for so many; where it is, what it accepts, and what ends it when it is dropped.
+    async fn accepting(room: usize) -> (SocketAddr, mpsc::UnboundedReceiver<Stream>, tokio_util::sync::DropGuard) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let tls = Authority::generate().unwrap().server_config(&["localhost".to_owned()]).unwrap();
+        let (accepted, streams) = mpsc::unbounded_channel();
+        let stop = CancellationToken::new();
+        let each = move |stream: Stream, stop: CancellationToken| {
+            let accepted = accepted.clone();
+            async move {
+                let _ = accepted.send(stream);
+                stop.cancelled().await;
+            }
+        };
+        tokio::spawn(accept(listener, tls.into(), room, stop.clone(), each));
+        (address, streams, stop.drop_guard())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_shake_hands_is_dropped_after_10_seconds() {
+        let (address, mut streams, _stop) = accepting(8).await;
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let start = Instant::now();
+        assert_eq!(silent.read(&mut [0; 8]).await.unwrap(), 0);
+        assert!((10..12).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+        assert!(streams.try_recv().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_beyond_the_limit_wait_for_their_turn() {
+        let (address, _streams, _stop) = accepting(2).await;
+        let mut held = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+        let mut third = TcpStream::connect(address).await.unwrap();
+        let start = Instant::now();
+        // The first two are given up after 10 seconds; only then is the third looked at.
+        assert_eq!(third.read(&mut [0; 8]).await.unwrap(), 0);
+        assert!((20..22).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+        for stream in &mut held {
+            assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
+        }
+    }
+}

@@ -24,8 +24,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take to take part in the end of its connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes that are read at once.
-const READ_SIZE: usize = 4 * 1024;
+/// Bytes that are read at once. Every connection has so many: most of what devices send fits, and the rest comes in parts.
+const READ_SIZE: usize = 2 * 1024;
 /// Answers are sent when there are this many bytes of them, or nothing more to do.
 const WRITE_SIZE: usize = 64 * 1024;
 
@@ -83,6 +83,14 @@ where
     record(hub, &subject, operations::DEVICE_DISCONNECT, outcome, detail);
 }
 
+/// What a connection wakes up for.
+enum Happened {
+    /// Something was read.
+    Read,
+    /// The device has to be told something.
+    Notice(Notice),
+}
+
 /// A conversation under way.
 struct Talk<'c, S> {
     stream: &'c mut S,
@@ -103,18 +111,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
         tokio::pin!(over);
         let mut deadline = Instant::now() + silence;
         loop {
-            let next = tokio::select! {
+            let happened = tokio::select! {
+                // A connection that is cut takes nothing more, whatever has come by then.
+                biased;
                 end = self.device.cut() => return end,
-                () = &mut over => return End::Expired,
-                read = timeout_at(deadline, self.input.read(self.stream)) => match read {
-                    Err(_) => return End::Silent,
-                    Ok(false) => return End::Lost,
-                    Ok(true) => {
-                        deadline = Instant::now() + silence;
-                        self.packets().await
+                happened = async {
+                    tokio::select! {
+                        () = &mut over => Err(End::Expired),
+                        read = timeout_at(deadline, self.input.read(self.stream)) => match read {
+                            Err(_) => Err(End::Silent),
+                            Ok(false) => Err(End::Lost),
+                            Ok(true) => Ok(Happened::Read),
+                        },
+                        Some(notice) = notices.recv() => Ok(Happened::Notice(notice)),
                     }
-                },
-                Some(notice) = notices.recv() => match self.device.notice(&notice, &mut self.out).await {
+                } => happened,
+            };
+            let next = match happened {
+                Err(end) => Err(end),
+                Ok(Happened::Read) => {
+                    deadline = Instant::now() + silence;
+                    self.packets().await
+                }
+                Ok(Happened::Notice(notice)) => match self.device.notice(&notice, &mut self.out).await {
                     Ok(()) => self.flush().await,
                     Err(end) => Err(end),
                 },

@@ -1,10 +1,12 @@
 //! Subscriptions and connections that come and go.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
-use super::super::bytes::{packet, text};
-use super::raw::{ANSWERS, CHANGES, CLEAN, KEEP, connect, logged};
-use crate::local_hub::testing::Stage;
+use super::super::bytes::{connect_packet, packet, text};
+use super::raw::{ANSWERS, CHANGES, CLEAN, KEEP, Raw, connect, logged, user};
+use crate::local_hub::testing::{Stage, device_token};
 
 #[tokio::test]
 async fn subscriptions_outlive_the_connection_unless_the_session_is_clean() {
@@ -73,4 +75,36 @@ async fn many_notices_come_in_the_order_of_their_versions() {
         assert_eq!(notice.json()["$version"], version);
         assert_eq!(notice.id, Some(u16::try_from(version).unwrap() - 1));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_connections_at_once_one_is_left() {
+    let stage = Arc::new(Stage::start().await);
+    let key = stage.device("d1").await;
+    let connecting = (0..24).map(|_| {
+        let (stage, key) = (Arc::clone(&stage), key.clone());
+        tokio::spawn(async move {
+            let mut device = Raw::new(stage.stream().await);
+            let greeting = connect_packet("d1", &user("d1"), &device_token("d1", &key), CLEAN, 60);
+            // One that is replaced before it is welcomed hears nothing.
+            let code = device.greet(&greeting).await;
+            assert!(matches!(code, None | Some(0)), "{code:?}");
+            (device, code)
+        })
+    });
+    let mut left = 0;
+    for connected in futures::future::join_all(connecting).await {
+        let (mut device, code) = connected.unwrap();
+        device.write(&[0xc0, 0]).await;
+        let Some(answer) = device.read().await else { continue };
+        assert_eq!((code, answer), (Some(0), (0xd0, vec![])));
+        left += 1;
+        device.write(&[0xe0, 0]).await;
+        device.ended().await;
+    }
+    assert_eq!(left, 1);
+    logged(&stage, "device.disconnect", 200, "by the client").await;
+    assert_eq!(stage.hub.count("device.connect.200"), 24);
+    assert_eq!(stage.hub.count("device.disconnect.400"), 23);
+    assert_eq!(stage.call("GET", "/twins/d1", None).await.body["connectionState"], "Disconnected");
 }
