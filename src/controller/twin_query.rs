@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -30,8 +30,8 @@ pub struct Runs(Mutex<HashMap<String, Run>>);
 struct Run {
     /// The generation that the last run worked for; `None`: it is due.
     generation: Option<i64>,
-    first_seen: Instant,
-    worked: Option<Instant>,
+    first_seen: Timestamp,
+    worked: Option<Timestamp>,
 }
 
 enum Found {
@@ -52,9 +52,10 @@ pub async fn reconcile(query: Arc<TwinQuery>, context: Arc<Context>) -> Result<A
     let (before, resource_version) = context.written_queries.newest(&*query, query.status.as_ref());
     let before = before.unwrap_or_else(|| TwinQueryStatus { observed_generation: -1, ..TwinQueryStatus::default() });
     let found = gather(&query, &context, &before, &uid).await;
-    let since = context.query_runs.since(&uid);
+    let now = context.settings.clock.now();
+    let since = context.query_runs.since(&uid, now);
     let interval = query.spec.interval.get();
-    let stale = since.elapsed() > interval * STALE_AFTER;
+    let stale = passed(since, now) > interval * STALE_AFTER;
     let pace = &context.settings.pace;
     let next = match &found {
         Found::NotYet(left) => return Ok(Action::requeue(*left)),
@@ -64,11 +65,11 @@ pub async fn reconcile(query: Arc<TwinQuery>, context: Arc<Context>) -> Result<A
         Found::Unusable(_) => interval.min(pace.waiting),
         Found::Rows(_) => interval,
     };
-    let status = record(&query, &before, found, stale, context.settings.patience(), context.settings.clock.now());
+    let status = record(&query, &before, found, stale, context.settings.patience(), now);
     if status != before {
         let write = status::write(&context, &context.written_queries, &*query, &resource_version, &status).await?;
         if write == status::Write::Conflict {
-            context.query_runs.due(&uid);
+            context.query_runs.due(&uid, now);
             return Ok(Action::requeue(Duration::from_secs(1)));
         }
     }
@@ -93,18 +94,18 @@ async fn gather(query: &TwinQuery, context: &Context, before: &TwinQueryStatus, 
             return Found::Unusable(Verdict::new(Status::False, Reason::Pending, text));
         }
     }
-    let generation = query.metadata.generation.unwrap_or_default();
+    let (generation, now) = (query.metadata.generation.unwrap_or_default(), context.settings.clock.now());
     let asked = requested(query);
     let handled = asked.is_none() || asked == before.last_handled_reconcile_at;
-    if handled && let Some(left) = context.query_runs.too_early(uid, generation, query.spec.interval.get()) {
+    if handled && let Some(left) = context.query_runs.too_early(uid, generation, query.spec.interval.get(), now) {
         return Found::NotYet(left);
     }
-    context.query_runs.due(uid);
+    context.query_runs.due(uid, now);
     let answer = ask(&hub, &query.spec.query, usize::try_from(query.spec.limit).unwrap_or(1)).await;
     context.note_one(&hub, &answer);
     match answer {
         Ok(rows) => {
-            context.query_runs.succeed(uid, generation);
+            context.query_runs.succeed(uid, generation, now);
             Found::Rows(rows)
         }
         Err(error) if error.kind() == Kind::BadRequest => {
@@ -156,7 +157,11 @@ fn record(
             Verdict::new(Status::False, Reason::Stale, text)
         }
         Found::NotYet(_) => return status,
-        Found::Unusable(verdict) | Found::Rejected(verdict) => verdict,
+        Found::Rejected(verdict) => {
+            status.last_handled_reconcile_at = requested(query).or(status.last_handled_reconcile_at);
+            verdict
+        }
+        Found::Unusable(verdict) => verdict,
         Found::Rows(rows) => {
             let limit = usize::try_from(query.spec.limit).unwrap_or(1);
             let Results { item_type, rows, truncated } = results::shape(rows, limit);
@@ -178,40 +183,45 @@ fn record(
     status
 }
 
+/// How much time passed; none if the clock was set back.
+fn passed(since: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
+}
+
 impl Runs {
     fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, Run>) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// How long until the next run; `None` when it is due, or the text changed.
-    fn too_early(&self, uid: &str, generation: i64, interval: Duration) -> Option<Duration> {
+    fn too_early(&self, uid: &str, generation: i64, interval: Duration, now: Timestamp) -> Option<Duration> {
         // Requeues are jittered by a fifth: a little before the interval is due.
         let due = interval.mul_f64(0.75);
         self.with(|runs| {
             let run = runs.get(uid).filter(|run| run.generation == Some(generation))?;
-            due.checked_sub(run.worked?.elapsed()).filter(|left| !left.is_zero())
+            due.checked_sub(passed(run.worked?, now)).filter(|left| !left.is_zero())
         })
     }
 
-    fn run<T>(&self, uid: &str, work: impl FnOnce(&mut Run) -> T) -> T {
-        let first = || Run { generation: None, first_seen: Instant::now(), worked: None };
+    fn run<T>(&self, uid: &str, now: Timestamp, work: impl FnOnce(&mut Run) -> T) -> T {
+        let first = || Run { generation: None, first_seen: now, worked: None };
         self.with(|runs| work(runs.entry(uid.to_owned()).or_insert_with(first)))
     }
 
     /// When the query last worked, else when it was first seen.
-    fn since(&self, uid: &str) -> Instant {
-        self.run(uid, |run| run.worked.unwrap_or(run.first_seen))
+    fn since(&self, uid: &str, now: Timestamp) -> Timestamp {
+        self.run(uid, now, |run| run.worked.unwrap_or(run.first_seen))
     }
 
     /// The next reconcile runs the query.
-    fn due(&self, uid: &str) {
-        self.run(uid, |run| run.generation = None);
+    fn due(&self, uid: &str, now: Timestamp) {
+        self.run(uid, now, |run| run.generation = None);
     }
 
-    fn succeed(&self, uid: &str, generation: i64) {
-        self.run(uid, |run| {
+    fn succeed(&self, uid: &str, generation: i64, now: Timestamp) {
+        self.run(uid, now, |run| {
             run.generation = Some(generation);
-            run.worked = Some(Instant::now());
+            run.worked = Some(now);
         });
     }
 

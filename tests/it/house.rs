@@ -154,6 +154,27 @@ fn every_reason_is_documented_and_no_other() {
 }
 
 #[test]
+fn every_reason_has_a_test_that_sees_it() {
+    let mut tests = String::new();
+    for file in sources::files(&root().join("tests/it")) {
+        if file.file_name().is_some_and(|name| name != "house.rs") {
+            tests.push_str(&std::fs::read_to_string(&file).expect("a source is text"));
+        }
+    }
+    // A condition is written `TYPE=STATUS REASON`; the table of a connection's troubles has the bare word.
+    let seen = |reason: &Reason| {
+        let reason = reason.as_str();
+        ["True", "False", "Unknown"].iter().any(|status| tests.contains(&format!("={status} {reason}\"")))
+            || tests.contains(&format!("\", \"{reason}\", \""))
+    };
+    let missing: Vec<_> = Reason::ALL.iter().filter(|reason| !seen(reason)).collect();
+    assert!(missing.is_empty(), "no test in tests/it waits for {missing:?}");
+    let told = |reason: &EventReason| tests.contains(&format!(", \"{}\")", reason.as_str()));
+    let missing: Vec<_> = EventReason::ALL.iter().filter(|reason| !told(reason)).collect();
+    assert!(missing.is_empty(), "no test in tests/it waits for an Event {missing:?}");
+}
+
+#[test]
 fn the_lists_of_reasons_are_whole() {
     let listed = |file: &str, start: &str| -> Vec<String> {
         let source = std::fs::read_to_string(root().join(file)).expect("the source is there");

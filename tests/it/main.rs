@@ -12,6 +12,7 @@ mod peers;
 mod programs;
 mod queries;
 mod quiet;
+mod reasons;
 mod restart;
 mod store;
 mod support;

@@ -102,11 +102,7 @@ async fn the_sweep_finds_a_changed_tag_and_it_is_put_right() {
         is_true(tags == json!({"location": {"plant": "Redmond43"}, "owner": "maintenance"}), tags)
     })
     .await;
-    let told = eventually("an Event", || async {
-        let events = stage.events_about("pump").await;
-        events.iter().find(|(reason, _)| reason == "DriftCorrected").cloned().ok_or(format!("{events:?}"))
-    });
-    let (_, text) = told.await;
+    let text = stage.sees_event("pump", "DriftCorrected").await;
     assert!(text.contains("/tags/location/plant"), "{text}");
 
     let status = stage.sees(TWIN, "watched", "Ready=False Drifted").await;

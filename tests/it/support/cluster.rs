@@ -6,10 +6,12 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::ApiResource;
+use kube::runtime::WatchStreamExt as _;
 use serde_json::{Value, json};
 
 use super::objects::resource;
@@ -97,6 +99,28 @@ impl Cluster {
             is_true(found.is_none(), found)
         })
         .await;
+    }
+
+    /// The reasons of Ready that an object shows, one after the other, until it is True.
+    pub fn watch_reasons(&self, kind: &str, name: &str) -> tokio::task::JoinHandle<Vec<String>> {
+        let config = kube::runtime::watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let mut objects = Box::pin(kube::runtime::watcher(self.api(&resource(kind)), config).applied_objects());
+        tokio::spawn(async move {
+            let mut reasons: Vec<String> = Vec::new();
+            while let Some(object) = objects.next().await {
+                let object = json!(object.expect("the API server is there"));
+                let mut conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+                let Some(ready) = conditions.find(|condition| condition["type"] == "Ready") else { continue };
+                let reason = ready["reason"].as_str().unwrap_or_default().to_owned();
+                if reasons.last() != Some(&reason) {
+                    reasons.push(reason);
+                }
+                if ready["status"] == "True" {
+                    break;
+                }
+            }
+            reasons
+        })
     }
 
     /// Waits for an Event about an object, and answers its note.
