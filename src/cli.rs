@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod check;
 mod completion;
 mod connect;
 mod crds;
@@ -13,7 +14,13 @@ mod device;
 mod files;
 #[cfg(feature = "local-hub")]
 mod hub;
+mod import;
+mod manifests;
 mod operator;
+mod patient;
+mod plan;
+mod print;
+mod progress;
 mod twin;
 
 /// Keeps Azure IoT Hub device twins and Kubernetes in step.
@@ -36,6 +43,12 @@ enum Command {
     Device(device::Args),
     /// Print the CustomResourceDefinitions
     Crds(crds::Args),
+    /// Check manifests by every rule of the operator and the hub, with no cluster and no hub
+    Check(check::Args),
+    /// Show what applying manifests would change at a hub, and write nothing
+    Plan(plan::Args),
+    /// Write manifests for the twins that a hub has
+    Import(import::Args),
     /// Talk to a hub as a back end does: create an identity, get a twin, patch a twin
     Twin(twin::Args),
     /// Print completions for a shell
@@ -54,13 +67,16 @@ pub fn run(cli: Cli) -> ExitCode {
         Err(error) => return failed(&anyhow::Error::new(error).context("start the runtime")),
     };
     match runtime.block_on(dispatch(cli.command)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => failed(&error),
     }
 }
 
-async fn dispatch(command: Command) -> anyhow::Result<()> {
-    match command {
+async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    let done = match command {
+        Command::Check(args) => return check::run(&args),
+        Command::Plan(args) => return plan::run(args).await,
+        Command::Import(args) => import::run(args).await,
         Command::Operator(args) => operator::run(args).await,
         #[cfg(feature = "local-hub")]
         Command::Hub(args) => hub::run(args).await,
@@ -69,7 +85,8 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Crds(args) => crds::run(&args),
         Command::Twin(args) => twin::run(args).await,
         Command::Completion(args) => completion::run(&args),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 #[expect(clippy::print_stderr, reason = "the error is what the user reads")]

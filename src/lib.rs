@@ -9,6 +9,7 @@
 //! | [`sas`] | mints shared access signatures; pure | std, hmac |
 //! | [`api`] | the Kubernetes kinds, their schemas and conditions | `twin` |
 //! | [`hub`] | client of the hub's service API: auth, wire types, errors | `twin`, `sas`, HTTP |
+//! | [`manifest`] | manifests as users write them: read as kubectl does, checked, written; pure | `api`, `twin`, `query`, `hub` |
 //! | [`controller`] | gather, plan, execute, record for each kind; the feed | `api`, `hub`, `twin`, kube |
 //! | [`operator`] | wiring: admin server, controllers, shutdown | `controller`, `api` |
 //! | `local_hub` | an IoT hub for twins on one machine | `twin`, `query`, sockets |
@@ -26,6 +27,7 @@ pub mod fuzz;
 pub mod hub;
 #[cfg(feature = "local-hub")]
 pub mod local_hub;
+pub mod manifest;
 pub mod operator;
 pub mod query;
 pub mod sas;

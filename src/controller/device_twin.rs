@@ -29,6 +29,8 @@ mod validate;
 
 pub use memory::Memory;
 pub use peers::Peers;
+pub(crate) use plan::ledger;
+pub(crate) use validate::{Wanted, validate};
 
 use delete::Next;
 use execute::Outcome;

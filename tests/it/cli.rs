@@ -38,7 +38,7 @@ fn text(bytes: Vec<u8>) -> String {
 #[test]
 fn help_and_version_are_printed() {
     let help = printed(&["--help"]);
-    for command in ["operator", "hub", "device", "crds", "twin", "completion"] {
+    for command in ["operator", "hub", "device", "crds", "check", "plan", "import", "twin", "completion"] {
         assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command}: {help}");
         let own = printed(&[command, "--help"]);
         assert!(own.contains(&format!("Usage: hubtwin {command}")), "{own}");

@@ -1,14 +1,17 @@
 //! Integration tests, one binary: this file is only the list of modules.
 
+mod check;
 mod cli;
 mod contest;
 mod convergence;
 mod deletion;
 mod house;
 mod identity;
+mod import;
 mod kinds;
 mod lost;
 mod peers;
+mod plan;
 mod programs;
 mod queries;
 mod quiet;
@@ -18,3 +21,4 @@ mod store;
 mod support;
 mod sync;
 mod trouble;
+mod yaml;

@@ -3,6 +3,7 @@
 
 mod api_faults;
 mod cluster;
+mod command;
 mod device;
 mod gate;
 mod objects;
@@ -13,11 +14,12 @@ mod wait;
 
 pub use api_faults::ApiFaults;
 pub use cluster::{Cluster, crd_warnings, kubeconfig};
+pub use command::{Ran, hubtwin};
 pub use device::{Ack, SimulatedDevice};
 pub use gate::Gate;
 pub use objects::{CONNECTION, Manifest, QUERY, SECRET, TWIN, connection, query, secret, twin};
 pub use program::Program;
-pub use stage::Stage;
+pub use stage::{Stage, settings_of};
 pub use wait::{eventually, is_true};
 
 use std::path::PathBuf;

@@ -164,7 +164,8 @@ impl Cluster {
         self.kubectl_with(&manifest.0.to_string(), &arguments).await
     }
 
-    async fn kubectl_with(&self, input: &str, arguments: &[&str]) -> Kubectl {
+    /// Runs kubectl in the namespace with this on standard input.
+    pub async fn kubectl_with(&self, input: &str, arguments: &[&str]) -> Kubectl {
         let arguments = ["-n", &self.namespace].iter().chain(arguments).map(|text| (*text).to_owned()).collect();
         let input = input.to_owned();
         tokio::task::spawn_blocking(move || kubectl(input, arguments)).await.expect("kubectl is run")

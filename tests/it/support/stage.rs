@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hubtwin::controller::hub_connection::AllowedHosts;
@@ -258,4 +259,15 @@ impl Stage {
         let found = conditions.find(|condition| condition["type"] == type_).expect("the condition is there");
         found["message"].as_str().unwrap_or_default().to_owned()
     }
+}
+
+/// The settings with which the program finds the hub.
+pub fn settings_of(stage: &Stage) -> BTreeMap<String, String> {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let file = folder.join(format!("ca-{}.pem", stage.hub.https_port()));
+    std::fs::write(&file, stage.hub.ca_pem()).expect("the certificate is written");
+    BTreeMap::from([
+        ("HUB_SERVICE_CONNECTION_STRING".to_owned(), stage.hub.service_connection_string()),
+        ("HUB_CA_FILE".to_owned(), file.display().to_string()),
+    ])
 }
