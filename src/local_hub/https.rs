@@ -21,6 +21,9 @@ use super::serve::{Stream, certificate_of};
 /// How long a client may take for the headers of a request; also how long an idle connection is kept.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Largest head of a request, in bytes; a larger one is answered 431.
+const MAX_HEAD: usize = 64 * 1024;
+
 /// In a request's extensions: cancelled, it cuts the connection that the request came on.
 #[derive(Clone, Debug)]
 pub(super) struct Cut(pub(super) CancellationToken);
@@ -80,6 +83,7 @@ async fn http(router: Router, stream: Stream, stop: CancellationToken, this: Con
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);

@@ -106,3 +106,19 @@ fn what_is_missing_is_named() {
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("read /nonexistent/kubeconfig"), "{stderr}");
 }
+
+#[test]
+fn settings_of_a_local_hub_are_read_before_it_starts() {
+    let cases = [
+        (["--knobs", r#"{"pageSize": 0}"#], "pageSize: 0 rows; 1 to 1000"),
+        (["--knobs", r#"{"limits": {"tier": "S4"}}"#], "limits.tier: unknown variant `S4`"),
+        (["--knobs", "tier=S1"], "not a JSON object"),
+        (["--fault", r#"{"effect": {"status": 200}}"#], "effect.status: 200 is no failure; 400 to 599"),
+    ];
+    for (arguments, message) in cases {
+        let output = hubtwin(&["hub", arguments[0], arguments[1]]);
+        let told = text(output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        assert!(told.contains(message), "{arguments:?}: {told}");
+    }
+}

@@ -77,8 +77,9 @@ pub(super) async fn handle(hub: &Hub, request: Request) -> Response {
         // The connection ends while this waits, so nothing is answered.
         std::future::pending::<()>().await;
     }
+    let Some(effect) = effect else { return answer.into_response(&guid(&tracking)) };
     let text = answer.text.clone().unwrap_or_default();
-    spoil(effect.as_ref(), answer.into_response(&guid(&tracking)), &text)
+    spoil(&effect, answer.into_response(&guid(&tracking)), &text)
 }
 
 fn refusal(hub: &Hub, operation: Operation, failure: &Failure, tracking: &str) -> Answer {

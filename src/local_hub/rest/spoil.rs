@@ -20,25 +20,25 @@ const PIECES: usize = 10;
 const PAGE: &str = "<html><head><title>Bad gateway</title></head><body><h1>The proxy had a problem</h1></body></html>";
 
 /// Spoils an answer whose body is `text`.
-pub(super) fn spoil(effect: Option<&Effect>, response: Response, text: &str) -> Response {
+pub(super) fn spoil(effect: &Effect, response: Response, text: &str) -> Response {
     match effect {
-        Some(Effect::SlowBody(ms)) => {
+        Effect::SlowBody(ms) => {
             let size = text.len().div_ceil(PIECES).max(1);
             let pieces = text.as_bytes().chunks(size).map(Bytes::copy_from_slice).collect();
             let pause = Duration::from_millis(*ms) / u32::try_from(PIECES).unwrap_or(1);
             dripping(response, text.len(), Drip { pieces, pause, sleep: None, cut: false })
         }
-        Some(Effect::TruncatedBody) => {
+        Effect::TruncatedBody => {
             let half = Bytes::copy_from_slice(&text.as_bytes()[..text.len() / 2]);
             let drip = Drip { pieces: VecDeque::from([half]), pause: Duration::ZERO, sleep: None, cut: true };
             dripping(response, text.len(), drip)
         }
-        Some(Effect::NotJson) => {
+        Effect::NotJson => {
             let (mut head, _) = response.into_parts();
             head.headers.remove(CONTENT_LENGTH);
             Response::from_parts(head, Body::from("this is no JSON"))
         }
-        Some(Effect::Html(status)) => {
+        Effect::Html(status) => {
             let mut page = Response::new(Body::from(PAGE));
             *page.status_mut() = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_GATEWAY);
             page.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::super::testing::{Stage, policy_token};
 
 mod bad_days;
+mod contract;
 mod limits;
 mod queries;
 mod switches;
