@@ -10,6 +10,7 @@ mod identity;
 mod import;
 mod kinds;
 mod lost;
+mod model;
 mod peers;
 mod plan;
 mod programs;

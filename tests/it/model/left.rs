@@ -1,0 +1,95 @@
+//! What the hub holds although nobody asks for it: it belongs to others, or there is an excuse.
+
+use serde_json::Value;
+
+use super::claims::{Live, meet};
+use super::history::Subject;
+use super::judge::Met;
+use super::log::{Tick, TwinWrite, Who};
+use super::replay::{Life, PARTS, Story, generation, ledger, told};
+use super::step::Part;
+use super::tree::{Path, leaves, show};
+
+/// What the hub holds beside specs and ledgers was last changed by others; what the rules let stay aside.
+pub fn nothing_is_left(story: &Story<'_>, life: &Life<'_>, live: &[Live<'_>], met: &mut Met) -> Result<(), String> {
+    for (part, last) in PARTS.into_iter().zip(&life.last) {
+        let asked_for = |at: &Path| {
+            live.iter().any(|live| {
+                let spec = live.subject.revisions.last().map(|revision| revision.spec.leaves(part));
+                let held = ledger(live.status()).map(|held| leaves(held.part(part)));
+                [spec, held].into_iter().flatten().any(|leaves| leaves.contains_key(at))
+            })
+        };
+        for (at, (write, value)) in last {
+            if matches!(write.who, Who::Foreign) || asked_for(at) {
+                continue;
+            }
+            match excuse(story, part, at, value, write) {
+                Some(excuse) => met.0.push(excuse.to_owned()),
+                None => {
+                    let what = format!("{}{} is left at the hub", part.prefix(), show(at));
+                    return Err(format!("{what}; set by {}", told(write)));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Why a leaf that an operator set may stay although nobody asks for it any more.
+fn excuse(story: &Story<'_>, part: Part, at: &Path, value: &Value, write: &TwinWrite) -> Option<&'static str> {
+    let Who::Operator(operator) = write.who else { return None };
+    let holds = |status: &Value| ledger(status).is_some_and(|held| leaves(held.part(part)).contains_key(at));
+    let asked_for = story.subjects.iter().filter(|subject| subject.named(part, at, value, Tick::MAX));
+    for subject in asked_for {
+        let mut landed = story.landed(subject, Tick::MAX).filter(|status| status.answered >= write.asked);
+        let saved = landed.any(|status| holds(&status.status));
+        let gone = subject.deleted.filter(|deleted| *deleted > write.asked || subject.made <= write.answered);
+        if gone.is_some() && !(subject.took_leaves && saved) {
+            return Some("left: the object was deleted, and its leaves stay");
+        }
+        if subject.made <= write.answered && !saved && lost_by_death(story, subject, part, at, write, operator) {
+            return Some("left: the documented hole");
+        }
+    }
+    handed_over(story, part, at, value, write).then_some("left: handed over to an object that then let it go")
+}
+
+/// The hole: the last operator that knew the leaf died with what it knew, and the leaf left the spec before another one
+/// had read the twin.
+fn lost_by_death(
+    story: &Story<'_>,
+    subject: &Subject,
+    part: Part,
+    at: &Path,
+    write: &TwinWrite,
+    operator: u64,
+) -> bool {
+    let holds = |status: &Value| ledger(status).is_some_and(|held| leaves(held.part(part)).contains_key(at));
+    let statuses = || story.statuses.iter().filter(|status| status.object == subject.name);
+    let knew = statuses().filter(|status| status.asked >= write.asked && holds(&status.status));
+    let (last, since) = knew
+        .map(|status| (status.operator, status.asked))
+        .chain([(operator, write.answered)])
+        .max()
+        .expect("one at least");
+    let later = || statuses().filter(|status| status.operator > last);
+    let active = |generation| subject.at(generation).is_some_and(|revision| revision.spec.active());
+    let read = later().filter(|status| active(generation(&status.status))).map(|status| status.asked).min();
+    let by_another = |write: &&&TwinWrite| matches!(write.who, Who::Operator(other) if other > last);
+    let died =
+        later().next().is_some() || story.writes.iter().any(|write| by_another(&write)) || subject.deleted.is_some();
+    let end = read.unwrap_or(Tick::MAX);
+    died && subject.between(since, end).any(|revision| !revision.spec.leaves(part).contains_key(at))
+}
+
+/// Another object named a place that meets this leaf, after it was written.
+fn handed_over(story: &Story<'_>, part: Part, at: &Path, value: &Value, write: &TwinWrite) -> bool {
+    let owners = story.subjects.iter().filter(|subject| subject.named(part, at, value, Tick::MAX)).count();
+    let claimants = story.subjects.iter().filter(|subject| {
+        let named =
+            |revision: &&super::history::Revision| revision.spec.leaves(part).keys().any(|named| meet(named, at));
+        subject.deleted.is_none_or(|deleted| deleted > write.asked) && subject.revisions.iter().any(|r| named(&r))
+    });
+    owners > 0 && claimants.count() > 1
+}
