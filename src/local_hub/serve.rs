@@ -73,7 +73,13 @@ async fn handshake(tls: &TlsAcceptor, stream: TcpStream, stop: &CancellationToke
     match stop.run_until_cancelled(shaking).await? {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
-            tracing::debug!(%error, "TLS handshake");
+            let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+            if let Some(rustls::Error::InvalidCertificate(cause)) = cause {
+                // Nothing else tells why: the client hears of an alert, and the log begins behind the handshake.
+                tracing::warn!(?cause, "a client's certificate cannot be used; it has to be X.509 version 3");
+            } else {
+                tracing::debug!(%error, "TLS handshake");
+            }
             None
         }
         Err(_) => None,

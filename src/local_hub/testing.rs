@@ -10,7 +10,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, Method, Response};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use serde_json::Value;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
@@ -138,16 +138,31 @@ impl Certificate {
 
 /// A TLS stream whose client shows a certificate.
 pub async fn connect_tls_as(hub: &Running, port: u16, certificate: Option<&Certificate>) -> TlsStream<TcpStream> {
+    connect_tls_with(hub, port, certificate, rustls::ALL_VERSIONS).await
+}
+
+/// The same by one of these versions of TLS.
+pub async fn connect_tls_with(
+    hub: &Running,
+    port: u16,
+    certificate: Option<&Certificate>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(hub.ca_pem().as_bytes()).unwrap()).unwrap();
-    let config = ClientConfig::builder().with_root_certificates(roots);
+    let config = ClientConfig::builder_with_protocol_versions(versions).with_root_certificates(roots);
     let config = match certificate {
         None => config.with_no_client_auth(),
         Some(Certificate { der, key }) => config.with_client_auth_cert(vec![der.clone()], key.clone_key()).unwrap(),
     };
-    let tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    connect_tls_by(port, config).await.unwrap()
+}
+
+/// A TLS stream by any setup; it may fail.
+pub async fn connect_tls_by(port: u16, config: ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
+    let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
     let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap()
+    TlsConnector::from(Arc::new(config)).connect(name, tcp).await
 }
 
 async fn read(response: Response) -> Answer {

@@ -20,7 +20,7 @@ pub(super) enum End {
     Expired,
     /// The hub ended it.
     Cut(Cut),
-    /// A message was refused, and there is no answer that says so; or there were too many requests. The status.
+    /// Something was refused, and there is no answer that says so; or there were too many requests. The status.
     Refused(u16),
     /// A fault that was asked for.
     Fault,
@@ -41,7 +41,7 @@ impl End {
             Self::Cut(Cut::Replaced) => (400, "400027 ConnectionForcefullyClosedOnNewConnection"),
             Self::Cut(Cut::Identity) => (401, "the identity was deleted, disabled, or given other credentials"),
             Self::Cut(Cut::Slow) => (408, "the client does not take its change notices"),
-            Self::Refused(status) => (status, "a message was refused"),
+            Self::Refused(status) => (status, "a packet was refused"),
             Self::Fault => (499, "a fault that was asked for"),
             Self::Stopped => (503, "the hub stops"),
         }

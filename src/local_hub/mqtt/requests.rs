@@ -269,8 +269,8 @@ impl Device {
 
     async fn keep(&mut self, session: Session) -> Result<(), End> {
         let command = Command::Subscribe { id: self.id.clone(), session: session.clone() };
-        // Without its identity the connection is about to be cut.
-        self.hub.apply(command).await.map_err(|_| Malformed("subscriptions cannot be kept"))?;
+        // Without its identity the connection is about to be cut; without a data folder nothing can be promised.
+        self.hub.apply(command).await.map_err(|failure| End::Refused(failure.code.status))?;
         self.session = session;
         Ok(())
     }

@@ -14,9 +14,10 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 
 use super::super::code::{self, Failure};
 use super::super::doubts::ErrorForm;
-use super::super::https::Connection;
+use super::super::https::{Connection, Cut};
 use super::super::hub::Hub;
 use super::super::journal::Call;
+use super::super::knobs::Effect;
 use super::super::mqtt;
 use super::super::operations::DEVICE_WEBSOCKET;
 use super::super::websocket::Socket;
@@ -30,13 +31,22 @@ const MQTT: &str = "mqtt";
 /// Answers the handshake; once it is through, the connection goes on as a device's.
 pub(super) async fn upgrade(State(hub): State<Arc<Hub>>, mut request: Request) -> Response {
     let off = hub.knobs().lacks(DEVICE_WEBSOCKET);
-    let missing = || Failure::new(code::NOT_FOUND, "there is no such path");
-    let switched = if off { Err(missing()) } else { switch(&mut request) };
+    let effect = hub.strike(DEVICE_WEBSOCKET, request.uri().path()).await;
+    let switched = match effect.as_ref().and_then(Effect::instead) {
+        _ if off => Err(Failure::new(code::NOT_FOUND, "there is no such path")),
+        Some(failure) => Err(failure),
+        None => switch(&mut request),
+    };
     let (outcome, detail) = match &switched {
         Ok(_) => (101, ""),
         Err(failure) => (failure.code.status, failure.message.as_str()),
     };
     hub.record(&Call { who: "-", operation: DEVICE_WEBSOCKET, subject: request.uri().path(), outcome, detail });
+    if let Some(Cut(connection)) = request.extensions().get().filter(|_| effect.as_ref().is_some_and(Effect::cuts)) {
+        connection.cancel();
+        // The connection ends while this waits, so nothing is answered.
+        std::future::pending::<()>().await;
+    }
     match switched {
         Ok((response, connection)) => {
             let upgraded = hyper::upgrade::on(request);

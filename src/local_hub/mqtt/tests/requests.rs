@@ -312,7 +312,7 @@ async fn faults_strike_each_device_operation() {
     fault("device.message", json!({"status": 503}));
     device.publish_with(4, EVENTS, "").await;
     device.ended().await;
-    logged(&stage, "device.disconnect", 503, "a message was refused").await;
+    logged(&stage, "device.disconnect", 503, "a packet was refused").await;
     let (mut device, _) = connect(&stage, "d1", &key, KEEP).await;
     fault("device.notify", json!("cutBefore"));
     patch(3).await;

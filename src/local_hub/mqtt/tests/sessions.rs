@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::super::bytes::{connect_packet, packet, text};
 use super::raw::{ANSWERS, CHANGES, CLEAN, KEEP, Raw, connect, logged, user};
+use crate::local_hub::Config;
 use crate::local_hub::testing::{Stage, device_token};
 
 #[tokio::test]
@@ -107,4 +108,27 @@ async fn of_many_connections_at_once_one_is_left() {
     assert_eq!(stage.hub.count("device.connect.200"), 24);
     assert_eq!(stage.hub.count("device.disconnect.400"), 23);
     assert_eq!(stage.call("GET", "/twins/d1", None).await.body["connectionState"], "Disconnected");
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_not_promised() {
+    let folder = std::env::temp_dir().join(format!("hubtwin-sessions-{:032x}", fastrand::u128(..)));
+    let config = Config { data: Some(folder.clone()), ..Config::default() };
+    let stage = Stage::with(config).await;
+    let key = stage.device("d1").await;
+    let (mut device, _) = connect(&stage, "d1", &key, CLEAN).await;
+    assert_eq!(device.subscribe(ANSWERS, 0).await, [0, 9, 0]);
+    // The folder is gone for this hub.
+    stage.hub.hub.close().await;
+    device.report("$rid=1", r#"{"a":1}"#).await;
+    assert_eq!(device.message().await.topic, "$iothub/twin/res/500/?$rid=1");
+    device.write(&packet(0x82, &[vec![0, 1], text(CHANGES), vec![0]].concat())).await;
+    device.ended().await;
+    logged(&stage, "device.disconnect", 500, "refused").await;
+    // A model that is announced has to be kept, too.
+    let mut refused = Raw::new(stage.stream().await);
+    let user = format!("{}&model-id=dtmi%3Aacme%3Apump%3B2", user("d1"));
+    assert_eq!(refused.greet(&connect_packet("d1", &user, &device_token("d1", &key), CLEAN, 60)).await, Some(3));
+    refused.ended().await;
+    std::fs::remove_dir_all(&folder).unwrap();
 }

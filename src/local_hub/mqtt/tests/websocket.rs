@@ -144,3 +144,19 @@ async fn the_hub_waits_for_its_sockets_when_it_stops() {
     timeout(SOON, hub.shutdown()).await.expect("a hub that stops");
     assert!(matches!(next(&mut client).await, None | Some(Message::Close(_))));
 }
+
+#[tokio::test]
+async fn faults_strike_the_handshake() {
+    let stage = Stage::start().await;
+    for (effect, status) in [(json!({"status": 503}), Some(503)), (json!("cutBefore"), None), (json!("cutAfter"), None)]
+    {
+        let fault = json!({"operation": "device.websocket", "times": 1, "effect": effect});
+        stage.hub.add_fault(serde_json::from_value(fault).unwrap());
+        match open(&stage, "/$iothub/websocket", "mqtt").await {
+            Err(Error::Http(response)) => assert_eq!(Some(response.status().as_u16()), status, "{effect}"),
+            Err(_) => assert_eq!(status, None, "{effect}"),
+            Ok(_) => panic!("{effect}"),
+        }
+    }
+    assert!(open(&stage, "/$iothub/websocket", "mqtt").await.is_ok());
+}

@@ -1,5 +1,13 @@
 //! Devices that prove who they are by a self-signed certificate.
 
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::client_async;
@@ -7,7 +15,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 use super::super::bytes::connect_packet;
 use super::raw::{CLEAN, Raw, last, logged, user};
-use crate::local_hub::testing::{Certificate, Stage, connect_tls_as, device_token, policy_token};
+use crate::local_hub::testing::{
+    Certificate, Stage, connect_tls_as, connect_tls_by, connect_tls_with, device_token, policy_token,
+};
 use crate::local_hub::websocket::Socket;
 
 fn self_signed(primary: Option<&str>, secondary: Option<&str>) -> Value {
@@ -40,9 +50,11 @@ async fn a_certificate_is_known_by_either_digest_in_either_place() {
         let made = stage.call_with("PUT", "/devices/d1", Some(identity.clone()), &[("if-match", precondition)]).await;
         assert_eq!(made.status, 200, "{made:?}");
         precondition = "*";
-        let stream = connect_tls_as(&stage.hub, stage.hub.mqtt_port(), Some(&certificate)).await;
-        let (_, code) = greet(stream, "").await;
-        assert_eq!(code, Some(expected), "{identity}");
+        for version in [&TLS13, &TLS12] {
+            let stream = connect_tls_with(&stage.hub, stage.hub.mqtt_port(), Some(&certificate), &[version]).await;
+            let (_, code) = greet(stream, "").await;
+            assert_eq!(code, Some(expected), "{identity} {version:?}");
+        }
     }
     assert_eq!(last(&stage, "device.connect"), (401, "certificate with another thumbprint".to_owned()));
 }
@@ -113,4 +125,25 @@ async fn what_cannot_be_proved_here_is_refused_in_clear_words() {
         assert_eq!(made.status, if wrong.is_empty() { 200 } else { 400 }, "{wrong}");
         stage.call_with("DELETE", "/devices/d1", None, &[("if-match", "*")]).await;
     }
+}
+
+#[tokio::test]
+async fn a_certificate_without_its_key_is_nothing() {
+    let stage = Stage::start().await;
+    let (certificate, stranger) = (Certificate::generate(), Certificate::generate());
+    let [thumbprint, _] = certificate.thumbprints();
+    stage.call("PUT", "/devices/d1", Some(self_signed(Some(&thumbprint), None))).await;
+    let stolen = CertifiedKey::new(vec![certificate.der.clone()], any_supported_type(&stranger.key).unwrap());
+    for version in [&TLS13, &TLS12] {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(stage.hub.ca_pem().as_bytes()).unwrap()).unwrap();
+        let config = ClientConfig::builder_with_protocol_versions(&[version]).with_root_certificates(roots);
+        let mut config = config.with_no_client_auth();
+        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(stolen.clone()));
+        // In TLS 1.3 the client is through before it hears of it.
+        if let Ok(stream) = connect_tls_by(stage.hub.mqtt_port(), config).await {
+            assert_eq!(greet(stream, "").await.1, None, "{version:?}");
+        }
+    }
+    assert_eq!(stage.hub.count("device.connect"), 0);
 }
