@@ -63,6 +63,18 @@ async fn a_contested_leaf_is_set_back_more_and_more_rarely_until_nobody_undoes_i
     assert_eq!(tag(&stage).await, "ours");
     let status = stage.sees(TWIN, "pump", "Ready=False Contested").await;
     assert_eq!(status["drift"], json!({"count": 1, "paths": ["/tags/a"]}), "also while our value is there");
+    // An edit of the leaf ends it at once: the new value is contested by nobody yet.
+    stage.apply(&twin("pump").tags(json!({"a": "new", "b": 2}))).await;
+    stage.sees(TWIN, "pump", SYNCED).await;
+    for _ in 0..4 {
+        undo(&stage).await;
+    }
+    stage.sees(TWIN, "pump", "Ready=False Contested").await;
+    // The window passes, the value is set back, and it takes another one without a flip.
+    stage.clock.advance(Duration::from_secs(3601));
+    look(&stage, "pump").await;
+    assert_eq!(tag(&stage).await, "new");
+    stage.sees(TWIN, "pump", "Ready=False Contested").await;
     // An hour without a flip ends it.
     stage.clock.advance(Duration::from_secs(3601));
     look(&stage, "pump").await;

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::super::Pace;
-use crate::twin::document::Section;
+use crate::twin::document::{Leaves, Section};
 use crate::twin::plan::{Place, Sections};
 use crate::twin::pointer::Pointer;
 
@@ -22,6 +23,8 @@ pub(super) struct Contest(BTreeMap<Place, Leaf>);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Leaf {
+    /// The value that it is set back to: another one is another story.
+    ours: Value,
     /// Whether somebody else's value was there when last seen.
     undone: bool,
     /// When it was last set back.
@@ -38,17 +41,25 @@ struct Leaf {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Drifted {
     pub(super) place: Place,
+    /// The value of the spec.
+    pub(super) ours: Value,
     /// The automatic configuration that did, by the leaf's `$lastUpdatedBy`.
     pub(super) by: Option<String>,
 }
 
 impl Contest {
-    /// Takes in what drifted, as just read. The same sight twice counts once.
-    pub(super) fn see(&mut self, drifted: &[Drifted], pace: &Pace, now: Timestamp) {
+    /// Takes in what drifted, as just read. The same sight twice counts once. What the spec gave up or changed is no longer
+    /// contested.
+    pub(super) fn see(&mut self, spec: &Sections<Leaves>, drifted: &[Drifted], pace: &Pace, now: Timestamp) {
         let since = now.checked_sub(pace.contested_window).unwrap_or(Timestamp::MIN);
-        self.0.retain(|_, leaf| leaf.undone || leaf.latest().is_some_and(|latest| latest > since));
-        for Drifted { place, by } in drifted {
+        self.0.retain(|place, leaf| {
+            let leaves = if place.section == Section::Tags { &spec.tags } else { &spec.desired };
+            let same = leaves.get(&place.at) == Some(&leaf.ours);
+            same && (leaf.undone || leaf.latest().is_some_and(|latest| latest > since))
+        });
+        for Drifted { place, ours, by } in drifted {
             let leaf = self.0.entry(place.clone()).or_default();
+            leaf.ours.clone_from(ours);
             if !leaf.undone && (leaf.corrected.is_some() || by.is_some()) {
                 leaf.flips.push(now);
                 leaf.flips.retain(|flip| *flip > since);
@@ -65,10 +76,10 @@ impl Contest {
         }
     }
 
-    /// Takes in what was set back.
+    /// Takes in what was set back, of what was seen.
     pub(super) fn correct<'a>(&mut self, places: impl IntoIterator<Item = &'a Place>, pace: &Pace, now: Timestamp) {
         for place in places {
-            let leaf = self.0.entry(place.clone()).or_default();
+            let Some(leaf) = self.0.get_mut(place) else { continue };
             if leaf.corrected.replace(now).is_some() {
                 leaf.pause = leaf.pause.map(|pause| pause.saturating_mul(2).min(pace.contested_most));
             }
@@ -121,7 +132,12 @@ mod tests {
 
     fn leaf(by: Option<&str>) -> [Drifted; 1] {
         let place = Place { section: Section::Desired, at: "/rate".parse().unwrap() };
-        [Drifted { place, by: by.map(ToOwned::to_owned) }]
+        [Drifted { place, ours: Value::from(1), by: by.map(ToOwned::to_owned) }]
+    }
+
+    fn spec(value: i64) -> Sections<Leaves> {
+        let desired = [("/rate".parse().unwrap(), Value::from(value))].into_iter().collect();
+        Sections { tags: Leaves::new(), desired }
     }
 
     fn at(minutes: i64) -> Timestamp {
@@ -136,25 +152,25 @@ mod tests {
     fn three_flips_within_the_hour_are_a_contest_and_corrections_grow_rare() {
         let (pace, drift, mut contest) = (Pace::default(), leaf(None), Contest::default());
         for round in 0..3 {
-            contest.see(&drift, &pace, at(round));
-            contest.see(&drift, &pace, at(round));
+            contest.see(&spec(1), &drift, &pace, at(round));
+            contest.see(&spec(1), &drift, &pace, at(round));
             assert!(!held(&contest, round) && contest.contested().count() == 0, "round {round}");
             contest.correct([&drift[0].place], &pace, at(round));
         }
-        contest.see(&drift, &pace, at(2));
+        contest.see(&spec(1), &drift, &pace, at(2));
         assert_eq!(contest.contested().count(), 1);
         let mut corrected = 2;
         for pause in [1, 2, 4, 8, 16, 32, 60, 60] {
-            contest.see(&drift, &pace, at(corrected));
+            contest.see(&spec(1), &drift, &pace, at(corrected));
             assert!(held(&contest, corrected + pause - 1) && !held(&contest, corrected + pause), "{pause}");
             assert_eq!(contest.look_again(&pace), Some(at(corrected + pause)));
             corrected += pause;
             contest.correct([&drift[0].place], &pace, at(corrected));
         }
-        contest.see(&[], &pace, at(corrected + 59));
+        contest.see(&spec(1), &[], &pace, at(corrected + 59));
         assert_eq!(contest.contested().count(), 1);
         assert_eq!(contest.look_again(&pace), Some(at(corrected + 60)));
-        contest.see(&[], &pace, at(corrected + 60));
+        contest.see(&spec(1), &[], &pace, at(corrected + 60));
         assert_eq!(contest, Contest::default());
     }
 
@@ -162,16 +178,16 @@ mod tests {
     fn flips_that_are_far_apart_are_none() {
         let (pace, drift, mut contest) = (Pace::default(), leaf(None), Contest::default());
         for round in 0..10 {
-            contest.see(&drift, &pace, at(25 * round));
+            contest.see(&spec(1), &drift, &pace, at(25 * round));
             contest.correct([&drift[0].place], &pace, at(25 * round));
-            contest.see(&[], &pace, at(25 * round + 1));
+            contest.see(&spec(1), &[], &pace, at(25 * round + 1));
         }
         assert_eq!(contest.contested().count(), 1, "every 25 minutes is three within an hour");
         let mut contest = Contest::default();
         for round in 0..10 {
-            contest.see(&drift, &pace, at(31 * round));
+            contest.see(&spec(1), &drift, &pace, at(31 * round));
             contest.correct([&drift[0].place], &pace, at(31 * round));
-            contest.see(&[], &pace, at(31 * round + 1));
+            contest.see(&spec(1), &[], &pace, at(31 * round + 1));
         }
         assert_eq!(contest.contested().count(), 0, "every 31 minutes is not");
     }
@@ -179,11 +195,24 @@ mod tests {
     #[test]
     fn an_automatic_configuration_is_a_contest_at_once_and_is_named() {
         let (pace, drift, mut contest) = (Pace::default(), leaf(Some("rollout")), Contest::default());
-        contest.see(&drift, &pace, at(0));
+        contest.see(&spec(1), &drift, &pace, at(0));
         assert_eq!(contest.contested().map(|(_, by)| by).collect::<Vec<_>>(), [Some("rollout")]);
         assert!(!held(&contest, 0), "the first correction is made at once");
         contest.correct([&drift[0].place], &pace, at(0));
-        contest.see(&drift, &pace, at(0));
+        contest.see(&spec(1), &drift, &pace, at(0));
         assert!(held(&contest, 0) && !held(&contest, 1));
+    }
+
+    #[test]
+    fn what_the_spec_gives_up_or_changes_is_no_longer_contested() {
+        let (pace, drift) = (Pace::default(), leaf(Some("rollout")));
+        for other in [Sections::default(), spec(2)] {
+            let mut contest = Contest::default();
+            contest.see(&spec(1), &drift, &pace, at(0));
+            contest.see(&spec(1), &[], &pace, at(1));
+            assert_eq!(contest.contested().count(), 1, "it may come again");
+            contest.see(&other, &[], &pace, at(2));
+            assert_eq!(contest, Contest::default());
+        }
     }
 }

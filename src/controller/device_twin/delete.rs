@@ -92,7 +92,7 @@ async fn attempt(twin: &DeviceTwin, context: &Context) -> (Attempt, Vec<Note>) {
         (Found::Unusable(verdict) | Found::Failed(verdict), _) => Attempt::Failed(verdict.message.clone()),
         (Found::Invalid(wrong), _) => Attempt::Failed(wrong.join("; ")),
         (Found::Suspended, _) => Attempt::NotOurs("spec.suspend is true"),
-        _ if ledger(&inputs.before, &inputs.at).is_none() => Attempt::NotOurs("they are at another hub"),
+        _ if inputs.before.hub.as_ref() != Some(&inputs.at) => Attempt::NotOurs("they are at another hub"),
         (Found::Row(_) | Found::Read(_), Outcome::Nothing | Outcome::Written(_)) => Attempt::Done,
         (_, Outcome::Failed(error)) => Attempt::Failed(failed(error).message),
         (_, Outcome::Moved | Outcome::Created | Outcome::Later(_)) => {

@@ -55,8 +55,10 @@ pub(super) fn decide(inputs: &Inputs) -> Decision {
     let Some(twin) = inputs.found.twin() else { return decision };
     let claims = claims(inputs, wanted, &decision.basis);
     let mut made = make(wanted, &decision.basis, twin, &claims, &Sections::default());
-    if made.blocked.is_empty() && !wanted.observe && wanted.policies.drift == DriftPolicy::Correct {
-        decision.contest.see(&drifted(&made, twin), &inputs.pace, inputs.now);
+    if wanted.observe || wanted.policies.drift != DriftPolicy::Correct {
+        decision.contest = Contest::default();
+    } else if made.blocked.is_empty() {
+        decision.contest.see(&wanted.ours, &drifted(&made, twin), &inputs.pace, inputs.now);
         let held = decision.contest.held(inputs.now);
         if held != Sections::default() {
             made = make(wanted, &decision.basis, twin, &claims, &held);
@@ -102,7 +104,11 @@ fn drifted(made: &Plan, twin: &Twin) -> Vec<Drifted> {
         Section::Tags | Section::Reported => None,
     };
     let drift = made.actions.iter().filter(|action| action.why == Why::Drift);
-    drift.map(|action| Drifted { place: action.place.clone(), by: by(action) }).collect()
+    let told = |action: &Action| {
+        let (place, ours) = (action.place.clone(), action.value.clone().unwrap_or_default());
+        Drifted { place, ours, by: by(action) }
+    };
+    drift.map(told).collect()
 }
 
 /// The automatic configuration that wrote a leaf.
@@ -169,4 +175,23 @@ pub(crate) fn ledger(status: &DeviceTwinStatus, at: &TwinAt) -> Option<Ledger> {
     let applied = status.applied.as_ref()?;
     (status.hub.as_ref() == Some(at))
         .then(|| Sections { tags: leaves(&applied.tags.0), desired: leaves(&applied.desired.0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_leafs_own_metadata_names_the_automatic_configuration() {
+        let metadata = json!({
+            "$lastUpdatedBy": "root",
+            "rate": {"$lastUpdated": "t", "$lastUpdatedBy": "rollout\n", "$lastUpdatedByDigest": "d"},
+            "other": {"$lastUpdated": "t"},
+        });
+        let metadata = metadata.as_object().unwrap();
+        let by = |at: &str| last_updated_by(metadata, &at.parse().unwrap());
+        assert_eq!(by("/rate").as_deref(), Some("rollout"));
+        assert_eq!((by("/other"), by("/gone")), (None, None));
+    }
 }
