@@ -26,7 +26,7 @@ const ITEM_TYPE: HeaderName = HeaderName::from_static("x-ms-item-type");
 /// Where a page starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Position {
-    /// Which query it belongs to, and which page size was asked for.
+    /// Which query it belongs to.
     query: String,
     /// Rows that were answered before.
     given: u64,
@@ -171,18 +171,16 @@ impl Ask {
         let nothing = on_root && grant.root_metadata == RootMetadata::Empty;
         let largest = grant.page.unwrap_or(PAGE_SIZE);
         let page = rows.map_or(largest, |rows| rows.min(largest)).max(1);
-        // The service wants the query and the page size again with every page.
-        let asked = format!("{} {text}", rows.unwrap_or(0));
-        let fingerprint = URL_SAFE_NO_PAD.encode(&Sha256::digest(asked)[..12]);
+        // The page size may differ: Java's SDK goes on with its own default, whatever the first page was asked for with.
+        let fingerprint = URL_SAFE_NO_PAD.encode(&Sha256::digest(text)[..12]);
         let from = match token {
             None => Position { query: fingerprint, ..Position::default() },
             Some(token) => {
                 let position = Position::parse(token).ok_or_else(|| invalid("the continuation token is damaged"))?;
                 if position.query != fingerprint {
-                    return Err(invalid(format!(
-                        "the continuation token belongs to another query or page size; \
-                         send the same query and {MAX_ITEM_COUNT} with every page"
-                    )));
+                    return Err(invalid(
+                        "the continuation token belongs to another query; send the same text with every page",
+                    ));
                 }
                 position
             }

@@ -63,9 +63,9 @@ async fn pages_are_asked_for_in_numbers_and_go_on_with_the_same_question() {
         let second = ask(&stage, all, &with("2")).await;
         assert_eq!((second.body[0]["deviceId"].as_str(), second.header("x-ms-continuation")), (Some("d2"), None));
     }
-    refused(&stage, all, &with("3"), "belongs to another query or page size").await;
-    refused(&stage, all, &[("x-ms-continuation", token)], "belongs to another query or page size").await;
-    refused(&stage, "SELECT * FROM devices.modules", &with("2"), "belongs to another query or page size").await;
+    // As Java's SDK goes on.
+    assert_eq!(ask(&stage, all, &with("100")).await.body[0]["deviceId"], "d2");
+    refused(&stage, "SELECT * FROM devices.modules", &with("2"), "belongs to another query").await;
     for damaged in ["%", "e30", &token[1..]] {
         refused(&stage, all, &[("x-ms-continuation", damaged)], "the continuation token is damaged").await;
     }
