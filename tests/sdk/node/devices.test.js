@@ -2,7 +2,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { Client, SharedAccessSignature } = require('azure-iot-device');
+const { Client, ModuleClient, SharedAccessSignature } = require('azure-iot-device');
 const { Mqtt } = require('azure-iot-device-mqtt');
 const { NoRetry, Message, anHourFromNow } = require('azure-iot-common');
 const support = require('./support.js');
@@ -217,4 +217,17 @@ check('module is told of its own changes', ['device.notify'], async () => {
   await desire(device, { of: 'device' });
   await desire(module, { of: 'module' });
   assert.equal((await told.until((properties) => 'of' in properties)).of, 'module');
+});
+
+check('module with a token made elsewhere reopens with its subscription', ['device.connect', 'device.notify'], async () => {
+  const module = await support.moduleIdentity();
+  const { primaryKey } = module.authentication.symmetricKey;
+  const token = SharedAccessSignature.create(process.env.HUB_HOST, `${module.deviceId}/modules/m1`, primaryKey, anHourFromNow());
+  const hub = support.remember(ModuleClient.fromSharedAccessSignature(token.toString(), Mqtt));
+  await hub.open();
+  const told = await listen(await hub.getTwin());
+  await hub.close();
+  await hub.open();
+  await desire(module, { after: 1 });
+  assert.equal((await told.until((properties) => 'after' in properties)).after, 1);
 });

@@ -71,12 +71,24 @@ class Told {
 
 const clients = new Set();
 
+// The connection string of a device or a module, without its secret.
+function connectionString({ deviceId, moduleId }) {
+  return `HostName=${process.env.HUB_HOST};DeviceId=${deviceId};${moduleId ? `ModuleId=${moduleId};` : ''}`;
+}
+
+const kindOf = ({ moduleId }) => (moduleId ? ModuleClient : Client);
+
 // A client of a device or a module, not opened yet.
-function client(identity, key = identity.authentication.symmetricKey.primaryKey) {
-  const module = identity.moduleId ? `ModuleId=${identity.moduleId};` : '';
-  const id = `HostName=${process.env.HUB_HOST};DeviceId=${identity.deviceId};${module}`;
-  const kind = identity.moduleId ? ModuleClient : Client;
-  return remember(kind.fromConnectionString(`${id}SharedAccessKey=${key}`, Mqtt));
+function client(identity, key = identity.authentication.symmetricKey.primaryKey, transport = Mqtt) {
+  const text = `${connectionString(identity)}SharedAccessKey=${key}`;
+  return remember(kindOf(identity).fromConnectionString(text, transport));
+}
+
+// A new module identity.
+async function moduleIdentity(more) {
+  const { deviceId } = await identity();
+  await registry.addModule({ deviceId, moduleId: 'm1', ...more });
+  return body(registry.getModule(deviceId, 'm1'));
 }
 
 // Has a client closed at the end. What cannot be had need not be tried again.
@@ -86,8 +98,8 @@ function remember(client) {
   return client;
 }
 
-async function opened(identity, key) {
-  const device = client(identity, key);
+async function opened(identity, key, transport) {
+  const device = client(identity, key, transport);
   await device.open();
   return device;
 }
@@ -129,9 +141,11 @@ const fault = (what) => admin('POST', '/faults', what);
 // The operation of the hub that is switched off now.
 let off = null;
 
-// Switches an operation off, and all others on.
+// Switches an operation off, and all others on. What the hub does not have is as good as off: it answers something else then.
 async function switchOff(operation) {
   await admin('PUT', '/knobs', { disabled: operation ? [operation] : [] });
+  if (operation === 'unknown') await admin('POST', '/faults', { operation, effect: { status: 403 } });
+  else if (off === 'unknown') await admin('DELETE', '/faults');
   off = operation;
 }
 
@@ -163,12 +177,14 @@ function check(what, operations, work) {
   }
 }
 
-// How often a device was let in, by the log of the hub.
-async function connects(device) {
+// How often the hub was asked this about a device, with success, by its log.
+async function count(subject, operation) {
   const events = await (await fetch(`${process.env.HUB_ADMIN_URL}/events`)).json();
-  const wanted = { subject: device, operation: 'device.connect', outcome: 200 };
+  const wanted = { subject, operation, outcome: 200 };
   return events.filter((event) => Object.entries(wanted).every(([key, value]) => event[key] === value)).length;
 }
+
+const connects = (device) => count(device, 'device.connect');
 
 after(async () => {
   await Promise.allSettled([...clients].map((client) => client.close()));
@@ -177,4 +193,26 @@ after(async () => {
 
 const authority = () => fs.readFileSync(process.env.HUB_CA_FILE, 'utf8');
 
-module.exports = { Told, authority, body, check, client, connects, desire, fault, identity, listen, name, opened, own, registry, remember, report };
+module.exports = {
+  Told,
+  authority,
+  body,
+  check,
+  client,
+  connectionString,
+  connects,
+  count,
+  desire,
+  fault,
+  identity,
+  kindOf,
+  listen,
+  moduleIdentity,
+  name,
+  opened,
+  own,
+  registry,
+  remember,
+  report,
+  service: process.env.HUB_SERVICE_CONNECTION_STRING.replace(':443;', ';'),
+};

@@ -256,3 +256,14 @@ def test_module_is_told_of_its_own_changes(registry, identity, open_device):
     desired(registry, device.id, of="device")
     registry.update_module_twin(device.id, "m1", Twin(properties=TwinProperties(desired={"of": "module"})))
     assert device.desired.until(lambda notice: "of" in notice)["of"] == "module"
+
+
+@rests_on("device.connect", "device.notify")
+def test_module_reconnects_with_its_subscription(registry, module, open_device):
+    device = open_device(module, ensure_desired_properties=False)
+    device.listen()
+    device.client.disconnect()
+    assert not device.client.connected
+    device.client.connect()
+    registry.update_module_twin(device.id, "m1", Twin(properties=TwinProperties(desired={"after": 1})))
+    assert device.desired.until(lambda notice: "after" in notice)["after"] == 1

@@ -121,6 +121,29 @@ def test_module_is_created_with_keys_of_its_own(registry, identity):
     assert registry.get_module(identity.device_id, "m1").etag == module.etag
 
 
+@rests_on("identity.put", "identity.get")
+def test_authentication_can_change_to_certificates_and_back(registry, identity):
+    device = identity.device_id
+    registry.update_device_with_certificate_authority(device, identity.etag, "enabled")
+    assert registry.get_device(device).authentication.type == "certificateAuthority"
+    registry.update_device_with_x509(device, registry.get_device(device).etag, "A" * 40, "B" * 40, "enabled")
+    assert registry.get_device(device).authentication.type == "selfSigned"
+    registry.update_device_with_sas(device, registry.get_device(device).etag, PRIMARY, SECONDARY, "enabled")
+    assert registry.get_device(device).authentication.symmetric_key.primary_key == PRIMARY
+
+
+@rests_on("identity.put", "identity.get")
+def test_module_authentication_can_change_to_certificates(registry, identity):
+    device = identity.device_id
+    module = registry.create_module_with_certificate_authority(device, "m1", "")
+    assert registry.get_module(device, "m1").authentication.type == "certificateAuthority"
+    registry.update_module_with_x509(device, "m1", "", module.etag, "A" * 40, "B" * 40)
+    module = registry.get_module(device, "m1")
+    assert module.authentication.x509_thumbprint.primary_thumbprint == "A" * 40
+    registry.update_module_with_certificate_authority(device, "m1", "", module.etag)
+    assert registry.get_module(device, "m1").authentication.type == "certificateAuthority"
+
+
 @rests_on("identity.put")
 def test_module_update_changes_keys_and_etag(registry, identity):
     module = registry.create_module_with_sas(identity.device_id, "m1", "", "", "")

@@ -25,7 +25,7 @@ from azure.iot.hub.models import (
 
 from conftest import refused, rests_on, service_connection_string
 
-NOT_FOUND = "404 GenericNotFound"
+NOT_SUPPORTED = "404 FeatureNotSupported"
 
 
 @pytest.fixture
@@ -41,36 +41,36 @@ def jobs():
 @rests_on("unknown")
 def test_configurations_are_not_there(configurations):
     configuration = Configuration(id="c1", content=ConfigurationContent(), target_condition="*", priority=1)
-    assert refused(configurations.create_configuration, configuration) == NOT_FOUND
-    assert refused(configurations.update_configuration, configuration, "*") == NOT_FOUND
-    assert refused(configurations.get_configuration, "c1") == NOT_FOUND
-    assert refused(configurations.get_configurations, 10) == NOT_FOUND
-    assert refused(configurations.delete_configuration, "c1") == NOT_FOUND
+    assert refused(configurations.create_configuration, configuration) == NOT_SUPPORTED
+    assert refused(configurations.update_configuration, configuration, "*") == NOT_SUPPORTED
+    assert refused(configurations.get_configuration, "c1") == NOT_SUPPORTED
+    assert refused(configurations.get_configurations, 10) == NOT_SUPPORTED
+    assert refused(configurations.delete_configuration, "c1") == NOT_SUPPORTED
     queries = ConfigurationQueriesTestInput(target_condition="*")
-    assert refused(configurations.test_configuration_queries, queries) == NOT_FOUND
+    assert refused(configurations.test_configuration_queries, queries) == NOT_SUPPORTED
 
 
 @rests_on("unknown")
 def test_configuration_cannot_be_applied(configurations, identity):
     content = ConfigurationContent(modules_content={})
-    assert refused(configurations.apply_configuration_on_edge_device, identity.device_id, content) == NOT_FOUND
+    assert refused(configurations.apply_configuration_on_edge_device, identity.device_id, content) == NOT_SUPPORTED
 
 
-@rests_on("unknown")
+@rests_on("jobs")
 def test_scheduled_jobs_are_not_there(jobs):
     request = JobRequest(job_id="j1", type="scheduleUpdateTwin", query_condition="*")
-    assert refused(jobs.create_scheduled_job, "j1", request) == NOT_FOUND
-    assert refused(jobs.get_scheduled_job, "j1") == NOT_FOUND
-    assert refused(jobs.cancel_scheduled_job, "j1") == NOT_FOUND
-    assert refused(jobs.query_scheduled_jobs, "scheduleUpdateTwin", "running") == NOT_FOUND
+    assert refused(jobs.create_scheduled_job, "j1", request) == NOT_SUPPORTED
+    assert refused(jobs.get_scheduled_job, "j1") == NOT_SUPPORTED
+    assert refused(jobs.cancel_scheduled_job, "j1") == NOT_SUPPORTED
+    assert refused(jobs.query_scheduled_jobs, "scheduleUpdateTwin", "running") == NOT_SUPPORTED
 
 
-@rests_on("unknown")
+@rests_on("jobs")
 def test_import_and_export_are_not_there(jobs):
-    assert refused(jobs.create_import_export_job, JobProperties(type="export")) == NOT_FOUND
-    assert refused(jobs.get_import_export_jobs) == NOT_FOUND
-    assert refused(jobs.get_import_export_job, "j1") == NOT_FOUND
-    assert refused(jobs.cancel_import_export_job, "j1") == NOT_FOUND
+    assert refused(jobs.create_import_export_job, JobProperties(type="export")) == NOT_SUPPORTED
+    assert refused(jobs.get_import_export_jobs) == NOT_SUPPORTED
+    assert refused(jobs.get_import_export_job, "j1") == NOT_SUPPORTED
+    assert refused(jobs.cancel_import_export_job, "j1") == NOT_SUPPORTED
 
 
 @rests_on("query")
@@ -82,8 +82,8 @@ def test_query_of_jobs_is_refused(registry):
 @rests_on("unknown")
 def test_direct_methods_are_not_there(registry, identity):
     method = CloudToDeviceMethod(method_name="reboot", payload={})
-    assert refused(registry.invoke_device_method, identity.device_id, method) == NOT_FOUND
-    assert refused(registry.invoke_device_module_method, identity.device_id, "m1", method) == NOT_FOUND
+    assert refused(registry.invoke_device_method, identity.device_id, method) == NOT_SUPPORTED
+    assert refused(registry.invoke_device_module_method, identity.device_id, "m1", method) == NOT_SUPPORTED
 
 
 @rests_on("unknown")
@@ -100,18 +100,18 @@ def test_file_upload_is_not_there(identity, open_device):
 @rests_on("unknown")
 def test_digital_twins_are_not_there(identity):
     twins = DigitalTwinClient.from_connection_string(service_connection_string())
-    assert refused(twins.get_digital_twin, identity.device_id) == NOT_FOUND
-    assert refused(twins.update_digital_twin, identity.device_id, []) == NOT_FOUND
-    assert refused(twins.invoke_command, identity.device_id, "reboot", {}) == NOT_FOUND
-    assert refused(twins.invoke_component_command, identity.device_id, "pump", "reboot", {}) == NOT_FOUND
+    assert refused(twins.get_digital_twin, identity.device_id) == NOT_SUPPORTED
+    assert refused(twins.update_digital_twin, identity.device_id, []) == NOT_SUPPORTED
+    assert refused(twins.invoke_command, identity.device_id, "reboot", {}) == NOT_SUPPORTED
+    assert refused(twins.invoke_component_command, identity.device_id, "pump", "reboot", {}) == NOT_SUPPORTED
 
 
 @rests_on("unknown")
 def test_feedback_is_not_there():
     runtime = IoTHubHttpRuntimeManager.from_connection_string(service_connection_string())
-    assert refused(runtime.receive_feedback_notification) == NOT_FOUND
-    assert refused(runtime.complete_feedback_notification, "lock") == NOT_FOUND
-    assert refused(runtime.abandon_feedback_notification, "lock") == NOT_FOUND
+    assert refused(runtime.receive_feedback_notification) == NOT_SUPPORTED
+    assert refused(runtime.complete_feedback_notification, "lock") == NOT_SUPPORTED
+    assert refused(runtime.abandon_feedback_notification, "lock") == NOT_SUPPORTED
 
 
 class Entra:

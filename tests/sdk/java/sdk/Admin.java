@@ -6,8 +6,6 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse.BodyHandlers;
-import java.util.Arrays;
-import java.util.stream.Collectors;
 
 /** The hub's admin port. */
 final class Admin {
@@ -22,11 +20,20 @@ final class Admin {
         return off;
     }
 
-    /** Switches these operations off, and all others on. */
-    static void switchOff(String... operations) throws IOException, InterruptedException {
-        String names = Arrays.stream(operations).map(name -> '"' + name + '"').collect(Collectors.joining(", "));
-        send("PUT", "/knobs", "{\"disabled\": [" + names + "]}");
-        off = operations.length > 0;
+    /** Switches this operation off. What the hub does not have is as good as off: it answers something else then. */
+    static void switchOff(String operation) throws IOException, InterruptedException {
+        send("PUT", "/knobs", "{\"disabled\": [\"%s\"]}".formatted(operation));
+        if (operation.equals("unknown")) {
+            send("POST", "/faults", "{\"operation\": \"unknown\", \"effect\": {\"status\": 403}}");
+        }
+        off = true;
+    }
+
+    /** Switches all on. */
+    static void switchOn() throws IOException, InterruptedException {
+        send("PUT", "/knobs", "{}");
+        send("DELETE", "/faults", "");
+        off = false;
     }
 
     /** Cuts a device's connection at its next report, which is lost. */

@@ -58,9 +58,14 @@ final class Client implements AutoCloseable {
 
     /** Opened, over MQTT on its own port. */
     static Client open(Module module) throws Exception {
+        return of(module, IotHubClientProtocol.MQTT).open();
+    }
+
+    /** A client that is not opened yet. */
+    static Client of(Module module, IotHubClientProtocol protocol) {
         String connection = "HostName=%s;DeviceId=%s;ModuleId=%s;SharedAccessKey=%s"
                 .formatted(Hub.HOST, module.getDeviceId(), module.getId(), module.getPrimaryKey());
-        return new Client(new ModuleClient(connection, IotHubClientProtocol.MQTT)).open();
+        return new Client(new ModuleClient(connection, protocol));
     }
 
     Client open() throws Exception {

@@ -208,6 +208,32 @@ class DevicesTest {
         }
     }
 
+    @Check(on = "device.message")
+    void messages_can_be_sent_with_a_callback() throws Exception {
+        Told<Boolean> told = new Told<>();
+        try (Client client = Client.open(Hub.device())) {
+            client.sdk.sendEventAsync(
+                    new Message("telemetry"), (message, error, context) -> told.tell(error == null), null);
+            assertTrue(told.until(sent -> true));
+        }
+    }
+
+    @Check(on = {"device.subscribe", "device.notify"})
+    void subscription_can_be_made_with_a_callback() throws Exception {
+        Device device = Hub.device();
+        Told<Boolean> granted = new Told<>();
+        try (Client client = Client.open(device)) {
+            client.sdk.subscribeToDesiredPropertiesAsync(
+                    (twin, context) -> client.desired.tell(twin),
+                    null,
+                    (error, context) -> granted.tell(error == null),
+                    null);
+            assertTrue(granted.until(answer -> true));
+            Hub.desire(device.getDeviceId(), Map.of("a", "x"));
+            assertEquals(Map.of("a", "x"), client.desired.until(twin -> true).getDesiredProperties());
+        }
+    }
+
     @Check(on = "device.subscribe")
     void subscription_to_methods_is_granted() throws Exception {
         try (Client client = Client.open(Hub.device())) {

@@ -7,11 +7,14 @@ import com.microsoft.azure.sdk.iot.device.ClientOptions;
 import com.microsoft.azure.sdk.iot.device.DeviceClient;
 import com.microsoft.azure.sdk.iot.device.IotHubClientProtocol;
 import com.microsoft.azure.sdk.iot.device.IotHubStatusCode;
+import com.microsoft.azure.sdk.iot.device.Message;
+import com.microsoft.azure.sdk.iot.device.ModuleClient;
 import com.microsoft.azure.sdk.iot.device.auth.IotHubSSLContext;
 import com.microsoft.azure.sdk.iot.device.exceptions.IotHubClientException;
 import com.microsoft.azure.sdk.iot.device.transport.IotHubConnectionStatus;
 import com.microsoft.azure.sdk.iot.service.auth.AuthenticationType;
 import com.microsoft.azure.sdk.iot.service.registry.Device;
+import com.microsoft.azure.sdk.iot.service.registry.Module;
 import java.util.Map;
 
 /** iot-device-client: WebSocket, X.509, and tokens that end. */
@@ -43,6 +46,46 @@ class OtherWaysTest {
         Device device = Hub.device();
         try (Client client = Client.of(device, IotHubClientProtocol.MQTT_WS, null).open()) {
             work(device, client);
+        }
+    }
+
+    @Check(on = {"device.websocket", "device.get"})
+    void websocket_serves_a_module() throws Exception {
+        Module module = Hub.module();
+        try (Client client = Client.of(module, IotHubClientProtocol.MQTT_WS).open().listen()) {
+            client.report(Map.of("a", "x"));
+            assertEquals(Map.of("a", "x"), client.twin().getReportedProperties());
+        }
+        assertEquals(Map.of("a", "x"), Hub.TWINS.get(module.getDeviceId(), "m1").getReportedProperties());
+    }
+
+    @Check(on = {"device.websocket", "device.report", "device.notify"})
+    void websocket_that_is_lost_comes_back() throws Exception {
+        Device device = Hub.device();
+        try (Client client = Client.of(device, IotHubClientProtocol.MQTT_WS, null).open().listen()) {
+            Admin.cutAtNextReport(device.getDeviceId());
+            client.report(Map.of("a", "x"));
+            client.status.until(status -> status == IotHubConnectionStatus.DISCONNECTED_RETRYING);
+            client.status.until(status -> status == IotHubConnectionStatus.CONNECTED);
+            Hub.desire(device.getDeviceId(), Map.of("after", "x"));
+            client.desired.until(twin -> twin.getDesiredProperties().containsKey("after"));
+        }
+    }
+
+    @Check(on = "device.connect")
+    void model_id_is_seen_in_the_twin() throws Exception {
+        Device device = Hub.device();
+        ClientOptions options = ClientOptions.builder().modelId("dtmi:acme:pump;2").build();
+        try (Client client = Client.of(device, IotHubClientProtocol.MQTT, options).open()) {
+            assertEquals("dtmi:acme:pump;2", Hub.TWINS.get(device.getDeviceId()).getModelId());
+        }
+    }
+
+    @Check(on = "device.message")
+    void messages_of_a_module_are_accepted() throws Exception {
+        try (Client client = Client.open(Hub.module())) {
+            int timeout = (int) Hub.DEADLINE.toMillis();
+            ((ModuleClient) client.sdk).sendEvent(new Message("telemetry"), "out", timeout);
         }
     }
 

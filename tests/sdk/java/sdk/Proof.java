@@ -58,7 +58,7 @@ final class Proof implements TestTemplateInvocationContextProvider {
                 Assertions.assertThrows(
                         Throwable.class, test::proceed, "passes although " + operation + " is switched off");
             } finally {
-                Admin.switchOff();
+                Admin.switchOn();
             }
         }
     }
