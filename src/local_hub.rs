@@ -36,6 +36,7 @@ mod live;
 pub mod machine;
 mod mqtt;
 mod operations;
+mod patience;
 mod rest;
 mod serve;
 mod store;

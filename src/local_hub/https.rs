@@ -16,11 +16,16 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::certificate::Thumbprints;
+use super::patience::Patience;
 use super::serve::{Stream, certificate_of};
 
 /// How long a client may take for the headers of a request; also how long an idle connection is kept.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// How long a client may take nothing of what is sent to it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a hub that stops waits for a call under way, which may wait for its turn or for the end of a fault.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest head of a request, in bytes; a larger one is answered 431.
 const MAX_HEAD: usize = 64 * 1024;
 
@@ -84,7 +89,7 @@ async fn http(router: Router, stream: Stream, stop: CancellationToken, this: Con
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Patience::new(stream, WRITE_TIMEOUT)), service)
         .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {
@@ -92,7 +97,8 @@ async fn http(router: Router, stream: Stream, stop: CancellationToken, this: Con
         () = cut.cancelled() => return,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            let Ok(ended) = tokio::time::timeout(STOP_TIMEOUT, connection).await else { return };
+            ended
         }
     };
     if let Err(error) = ended {

@@ -99,6 +99,13 @@ impl Stage {
         request.send().await
     }
 
+    /// The hub, and a read of the twin of `d1` that has not begun.
+    pub fn apart(self) -> (Running, impl Future<Output = reqwest::Result<Response>> + Send) {
+        let Self { hub, client, token } = self;
+        let url = format!("https://localhost:{}/twins/d1?api-version=2021-04-12", hub.https_port());
+        (hub, client.get(url).header("authorization", token).send())
+    }
+
     /// Makes a device and answers its first key.
     pub async fn device(&self, id: &str) -> String {
         let made = self.call("PUT", &format!("/devices/{id}"), Some(serde_json::json!({"deviceId": id}))).await;

@@ -210,3 +210,18 @@ async fn the_log_shows_what_was_written() {
     assert_eq!(bodies, [Some(&patch), None, None]);
     assert_eq!((&events[0]["outcome"], &events[0]["who"]), (&json!(400), &json!("iothubowner")));
 }
+
+#[tokio::test]
+async fn a_hub_ends_in_the_middle_of_a_bad_day() {
+    let stage = Stage::start().await;
+    stage.device("d1").await;
+    stage.hub.add_fault(Fault { delay_ms: 3_600_000, ..fault("twin.get", Effect::Delay) });
+    let (hub, client) = stage.apart();
+    let waiting = tokio::spawn(client);
+    // The fault is gone from the list once the call waits for it.
+    while !hub.hub.faults().waiting().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::timeout(Duration::from_secs(20), hub.shutdown()).await.expect("it ends");
+    assert!(waiting.await.unwrap().is_err());
+}
