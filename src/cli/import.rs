@@ -1,6 +1,7 @@
 //! `hubtwin import`.
 
 use std::collections::HashSet;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -63,6 +64,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     }
     let mut names = Names::default();
     let mut progress = Progress::begin("twins imported", Some(ids.len()));
+    if args.output_dir.is_none() && std::io::stdout().is_terminal() {
+        // The manifests themselves scroll by; a line that is rewritten between them would spoil both.
+        progress.hide();
+    }
     let mut written = 0;
     // A query's rows may be old, and a manifest made of an old row would undo what came after it.
     let reads = ids.into_iter().map(|id| {

@@ -16,20 +16,26 @@ pub(super) struct Progress {
     terminal: bool,
     told: Instant,
     shown: bool,
+    hidden: bool,
 }
 
 impl Progress {
     /// Work that begins; `total` when it is known how much there is.
     pub(super) fn begin(what: &'static str, total: Option<usize>) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self { what, total, done: 0, terminal, told: Instant::now(), shown: false }
+        Self { what, total, done: 0, terminal, told: Instant::now(), shown: false, hidden: false }
+    }
+
+    /// Tells nothing from now on.
+    pub(super) fn hide(&mut self) {
+        self.hidden = true;
     }
 
     /// So much more is done.
     pub(super) fn step(&mut self, more: usize) {
         self.done += more;
         let pause = if self.terminal { QUICK } else { SLOW };
-        if self.told.elapsed() < pause {
+        if self.hidden || self.told.elapsed() < pause {
             return;
         }
         self.told = Instant::now();

@@ -108,9 +108,9 @@ fn one(kinds: &Kinds, manifest: &Manifest, connections: &set::Connections) -> Ve
     metadata::check(manifest, &mut faults);
     let Some(kind) = kinds.get(manifest, &mut faults) else { return faults.found };
     let before = faults.errors();
-    schema::check(kind, manifest, &mut faults);
+    schema::check(kinds, kind, manifest, &mut faults);
     if faults.errors() == before {
-        cel::check(kind, manifest, &mut faults);
+        cel::check(kinds, kind, manifest, &mut faults);
     }
     match manifest.kind() {
         "DeviceTwin" => device_twin::check(manifest, connections.arrays(manifest), &mut faults),

@@ -147,6 +147,8 @@ fn shift(node: &mut Node, lines: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::twin::random::config;
+    use proptest::prelude::*;
     use serde_json::json;
 
     fn value(text: &str) -> Value {
@@ -222,5 +224,20 @@ mod tests {
         let (objects, troubles) = read("a: 1\n...\nb: 2\n");
         assert_eq!(objects.len(), 1);
         assert_eq!(troubles.len(), 1, "{troubles:?}");
+    }
+
+    proptest! {
+        #![proptest_config(config(3000))]
+
+        /// Whatever a file holds, reading it ends, and every place that is told lies in the file.
+        #[test]
+        fn any_text_is_read_or_refused(text in "[-a-z0-9:&*!<>|?{}\\[\\],#'\"%@`~. \t\n]{0,120}|(?s).{0,60}") {
+            let (objects, troubles) = read(&text);
+            // To YAML a carriage return ends a line, too.
+            let lines = text.split(['\n', '\r']).count() + 1;
+            for at in objects.iter().map(|object| object.node.at).chain(troubles.iter().map(|trouble| trouble.at)) {
+                prop_assert!(at.line <= lines, "{:?} of {} lines: {:?}", at, lines, &text);
+            }
+        }
     }
 }

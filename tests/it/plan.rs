@@ -129,6 +129,22 @@ async fn with_a_cluster_the_ledger_tells_drift_edits_and_removals_apart() {
 }
 
 #[tokio::test]
+async fn a_leaf_that_moves_to_another_manifest_is_handed_over() {
+    let stage = Stage::new().await;
+    stage.register("pump").await;
+    stage.apply(&twin("pump").tags(json!({"a": 1, "b": 2}))).await;
+    stage.sees(TWIN, "pump", SYNCED).await;
+    let (file, namespace) = (kubeconfig(), stage.namespace.clone());
+    let with_cluster = ["--exit-code", "--kubeconfig", &file, "--namespace", &namespace, "-"];
+    let first = manifest("pump", json!({"tags": {"a": 1}}));
+    let second = manifest("second", json!({"deviceId": "pump", "tags": {"b": 2}}));
+    let alone = plan(&stage, &with_cluster, &first).await;
+    assert!(alone.printed(3).contains("- /tags/b: 2 (no longer in the manifest)"), "{alone:?}");
+    plan(&stage, &with_cluster, &format!("{first}\n{second}")).await.printed(0);
+    stage.end().await;
+}
+
+#[tokio::test]
 async fn a_connection_of_another_hub_is_refused() {
     let stage = Stage::bare(&[]).await;
     stage.register("pump").await;

@@ -1,23 +1,23 @@
 //! The rules that stand in the schemas as CEL, evaluated as the API server does when an object is made.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{JSONSchemaProps, JSONSchemaPropsOrArray};
-use kube::core::cel::{ErrorKind, Validator};
+use kube::core::cel::ErrorKind;
 use serde_json::Value;
 
 use super::super::read::Manifest;
 use super::Faults;
-use super::kinds::Kind;
+use super::kinds::{Kind, Kinds};
 use crate::twin::pointer::Pointer;
 
 /// Tells each rule that does not hold.
-pub(super) fn check(kind: &Kind, manifest: &Manifest, faults: &mut Faults<'_>) {
+pub(super) fn check(kinds: &Kinds, kind: &Kind, manifest: &Manifest, faults: &mut Faults<'_>) {
     let mut value = manifest.node.value();
     if let (Some(properties), Value::Object(members)) = (&kind.schema.properties, &mut value) {
         members
             .iter_mut()
             .for_each(|(key, member)| properties.get(key).into_iter().for_each(|schema| prune(schema, member)));
     }
-    let Err(errors) = Validator::new().validate_compiled(&kind.rules, &value, None) else { return };
+    let Err(errors) = kinds.validator.validate_compiled(&kind.rules, &value, None) else { return };
     for error in errors.into_vec() {
         let at = pointer(&error.field_path);
         match error.kind {

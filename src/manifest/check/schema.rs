@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::super::node::{Content, Map, Node};
 use super::super::read::Manifest;
-use super::kinds::Kind;
+use super::kinds::{Kind, Kinds};
 use super::{Faults, pointer};
 use crate::twin::pointer::Pointer;
 
@@ -18,7 +18,7 @@ use crate::twin::pointer::Pointer;
 const COMMON: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
 
 /// Tells what the schema refuses. Values are never shown: one in a wrong place may be a secret.
-pub(super) fn check(kind: &Kind, manifest: &Manifest, faults: &mut Faults<'_>) {
+pub(super) fn check(kinds: &Kinds, kind: &Kind, manifest: &Manifest, faults: &mut Faults<'_>) {
     let Some(map) = manifest.node.map() else { return };
     for member in map.members.iter().filter(|member| !COMMON.contains(&member.key.text.as_str())) {
         unknown(&pointer(&[&member.key.text]), COMMON.into_iter(), faults);
@@ -29,7 +29,7 @@ pub(super) fn check(kind: &Kind, manifest: &Manifest, faults: &mut Faults<'_>) {
     let spec = kind.schema.properties.as_ref().and_then(|properties| properties.get("spec"));
     match (spec, map.get("spec")) {
         (Some(schema), Some(node)) if !node.is_null() => {
-            Walk { patterns: HashMap::new(), faults }.value(schema, node, &pointer(&["spec"]));
+            Walk { patterns: &kinds.patterns, faults }.value(schema, node, &pointer(&["spec"]));
         }
         (Some(_), _) => faults.error(&Pointer::root(), "spec is missing"),
         (None, _) => {}
@@ -42,12 +42,12 @@ fn unknown<'a>(at: &Pointer, known: impl Iterator<Item = &'a str>, faults: &mut 
 }
 
 struct Walk<'f, 'a, 's> {
-    patterns: HashMap<&'s str, Option<Regex>>,
+    patterns: &'s HashMap<String, Regex>,
     faults: &'f mut Faults<'a>,
 }
 
-impl<'s> Walk<'_, '_, 's> {
-    fn value(&mut self, schema: &'s JSONSchemaProps, node: &Node, at: &Pointer) {
+impl Walk<'_, '_, '_> {
+    fn value(&mut self, schema: &JSONSchemaProps, node: &Node, at: &Pointer) {
         let wanted = schema.type_.as_deref().unwrap_or_default();
         match &node.content {
             Content::Map(map) if wanted == "object" || wanted.is_empty() => self.object(schema, map, at),
@@ -63,7 +63,7 @@ impl<'s> Walk<'_, '_, 's> {
         }
     }
 
-    fn object(&mut self, schema: &'s JSONSchemaProps, map: &Map, at: &Pointer) {
+    fn object(&mut self, schema: &JSONSchemaProps, map: &Map, at: &Pointer) {
         let properties = schema.properties.as_ref();
         for member in &map.members {
             let here = at.child(&member.key.text);
@@ -93,7 +93,7 @@ impl<'s> Walk<'_, '_, 's> {
         self.count(map.members.len(), schema.min_properties, schema.max_properties, "members", at);
     }
 
-    fn list(&mut self, schema: &'s JSONSchemaProps, items: &[Node], at: &Pointer) {
+    fn list(&mut self, schema: &JSONSchemaProps, items: &[Node], at: &Pointer) {
         self.count(items.len(), schema.min_items, schema.max_items, "items", at);
         let Some(JSONSchemaPropsOrArray::Schema(schema)) = &schema.items else { return };
         for (index, item) in items.iter().enumerate() {
@@ -101,7 +101,7 @@ impl<'s> Walk<'_, '_, 's> {
         }
     }
 
-    fn scalar(&mut self, schema: &'s JSONSchemaProps, value: &Value, at: &Pointer) {
+    fn scalar(&mut self, schema: &JSONSchemaProps, value: &Value, at: &Pointer) {
         if let Some(allowed) = &schema.enum_
             && !allowed.iter().any(|allowed| allowed.0 == *value)
         {
@@ -111,11 +111,10 @@ impl<'s> Walk<'_, '_, 's> {
         }
         if let Some(text) = value.as_str() {
             self.count(text.chars().count(), schema.min_length, schema.max_length, "characters", at);
-            if let Some(pattern) = &schema.pattern {
-                let compiled = self.patterns.entry(pattern).or_insert_with(|| Regex::new(pattern).ok());
-                if compiled.as_ref().is_some_and(|compiled| !compiled.is_match(text)) {
-                    self.faults.error(at, format!("it does not match {pattern}"));
-                }
+            if let Some(pattern) = &schema.pattern
+                && self.patterns.get(pattern).is_some_and(|compiled| !compiled.is_match(text))
+            {
+                self.faults.error(at, format!("it does not match {pattern}"));
             }
         }
         if let Some(number) = value.as_f64() {
