@@ -153,6 +153,28 @@ impl Cluster {
         json!(found.unwrap_or_else(|error| panic!("get {kind} {name}: {error}")))
     }
 
+    /// All objects of a kind.
+    pub async fn list(&self, kind: &str) -> Vec<Value> {
+        let found = self.api(&resource(kind)).list(&kube::api::ListParams::default()).await;
+        found
+            .unwrap_or_else(|error| panic!("list {kind}: {error}"))
+            .items
+            .into_iter()
+            .map(|object| json!(object))
+            .collect()
+    }
+
+    /// Asks for a look now, with a value of one's own; an object that is gone asks for nothing.
+    pub async fn ask_to_look(&self, kind: &str, name: &str, value: &str) {
+        let patch = json!({"metadata": {"annotations": {"hubtwin.dev/reconcile-requested-at": value}}});
+        let asked = self.api(&resource(kind)).patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+        match asked {
+            Ok(_) => {}
+            Err(kube::Error::Api(answer)) if answer.is_not_found() => {}
+            Err(error) => panic!("annotate {kind} {name}: {error}"),
+        }
+    }
+
     /// Runs kubectl in the namespace.
     pub async fn kubectl(&self, arguments: &[&str]) -> Kubectl {
         self.kubectl_with("", arguments).await

@@ -219,7 +219,8 @@ impl Stage {
         self.calls(0).await.last().map_or(0, |call| call.number)
     }
 
-    async fn admin(&self, path: &str) -> Value {
+    /// What the hub's admin port answers.
+    pub async fn admin(&self, path: &str) -> Value {
         let url = format!("{}{path}", self.hub.admin_url());
         let client = reqwest::Client::builder().no_proxy().build().expect("a client can be made");
         client.get(url).send().await.expect("the hub answers").json().await.expect("it answers JSON")
