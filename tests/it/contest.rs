@@ -147,3 +147,31 @@ async fn many_devices_that_were_made_again_are_one_event_at_the_connection() {
     stage.sees(CONNECTION, "plant-hub", "Ready=True Connected").await;
     stage.end().await;
 }
+
+#[tokio::test]
+async fn a_hub_that_failed_over_is_believed_once_no_index_can_be_that_late() {
+    let stage = Stage::with(|connection| connection.set("spec.sweepInterval", json!("10s"))).await;
+    stage.register("pump").await;
+    stage.apply(&twin("pump").tags(json!({"a": 1}))).await;
+    stage.sees(TWIN, "pump", SYNCED).await;
+    stage.set(reqwest::Method::PUT, "/snapshots/before", &Value::Null).await;
+    stage.apply(&twin("pump").tags(json!({"a": 2, "b": 2}))).await;
+    stage.sees(TWIN, "pump", SYNCED).await;
+    stage.set(reqwest::Method::POST, "/failover", &json!({"snapshot": "before"})).await;
+    let since = stage.last_call().await;
+    eventually("polls and a sweep", || async {
+        let queries = stage.calls(since).await.iter().filter(|call| call.operation == "query").count();
+        is_true(queries >= 6, queries)
+    })
+    .await;
+    assert_eq!(stage.content("pump").await["tags"], json!({"a": 1}), "rows of an older twin may be late ones");
+    stage.clock.advance(Duration::from_secs(31 * 60));
+    eventually("the hub has our tags again", || async {
+        let tags = stage.content("pump").await["tags"].clone();
+        is_true(tags == json!({"a": 2, "b": 2}), tags)
+    })
+    .await;
+    stage.sees_event("pump", "VersionsWentBack").await;
+    stage.sees(TWIN, "pump", SYNCED).await;
+    stage.end().await;
+}

@@ -176,9 +176,17 @@ impl Stage {
 
     /// Nothing fails any more.
     pub async fn clear_faults(&self) {
-        let url = format!("{}/faults", self.hub.admin_url());
+        self.set(reqwest::Method::DELETE, "/faults", &Value::Null).await;
+    }
+
+    /// Sets something over the hub's admin port.
+    pub async fn set(&self, method: reqwest::Method, path: &str, body: &Value) {
+        let url = format!("{}{path}", self.hub.admin_url());
         let client = reqwest::Client::builder().no_proxy().build().expect("a client can be made");
-        assert!(client.delete(url).send().await.expect("the hub answers").status().is_success());
+        let request = client.request(method, url);
+        let request = if body.is_null() { request } else { request.json(body) };
+        let answer = request.send().await.expect("the hub answers");
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
     }
 
     /// How often the hub was patched about a twin, with this outcome or any.
