@@ -40,6 +40,9 @@ pub enum ConnectionStringError {
     /// A part is not `Key=Value`.
     #[error("part {0} of the connection string is not Key=Value")]
     NotAPair(usize),
+    /// A line break or another control character, which no value has and no header takes.
+    #[error("part {0} of the connection string holds a line break or another control character; write it on one line")]
+    Control(usize),
     /// A key that connection strings do not have.
     #[error("part {0} of the connection string has a key that is not known; known are {known}", known = KNOWN.join(", "))]
     UnknownKey(usize),
@@ -187,9 +190,13 @@ fn pairs(text: &str) -> Result<BTreeMap<&'static str, &str>, ConnectionStringErr
     let mut found = BTreeMap::new();
     for (index, part) in text.trim().split(';').enumerate().filter(|(_, part)| !part.trim().is_empty()) {
         let number = index + 1;
+        if part.trim().contains(char::is_control) {
+            return Err(ConnectionStringError::Control(number));
+        }
         let (name, value) = part.split_once('=').ok_or(ConnectionStringError::NotAPair(number))?;
         let name = KNOWN.into_iter().find(|known| known.eq_ignore_ascii_case(name.trim()));
         let name = name.ok_or(ConnectionStringError::UnknownKey(number))?;
+        let value = value.trim();
         if value.is_empty() {
             return Err(ConnectionStringError::Missing(name));
         }
@@ -221,6 +228,12 @@ mod tests {
         assert_eq!(parsed.key().unwrap().expose(), SECRET);
         assert!(parsed.service_credential().is_none());
 
+        let loose = format!(" HostName = h.example ;\n SharedAccessKeyName=p ; SharedAccessKey={SECRET}\n;");
+        assert_eq!(
+            ConnectionString::parse(&loose).unwrap().expose(),
+            format!("HostName=h.example;SharedAccessKeyName=p;SharedAccessKey={SECRET}")
+        );
+
         let signed = "HostName=h.example;SharedAccessSignature=SharedAccessSignature sr=h&sig=s&se=1&skn=p";
         assert!(ConnectionString::parse(signed).unwrap().service_credential().is_some());
     }
@@ -247,6 +260,7 @@ mod tests {
                 format!("HostName=h;ModuleId=m;SharedAccessKeyName=p;SharedAccessKey={SECRET}"),
                 "the connection string has no D",
             ),
+            ("HostName=h;SharedAccessSignature=SharedAccessSignature sr=a\nb".to_owned(), "part 2 of the connection string"),
             ("HostName=h;DeviceId=d;x509=true".to_owned(), "the connection string asks for an X.509"),
             (String::new(), "the connection string has no HostName"),
         ];
