@@ -185,7 +185,7 @@ impl LocalHub {
             let certificate = serve::certificate_of(&stream);
             mqtt::serve(Arc::clone(&devices), stream, certificate, stop)
         }));
-        let admin_router = admin::router(Arc::clone(&hub));
+        let admin_router = admin::router(Arc::clone(&hub), stop.clone());
         let admin_stop = stop.clone().cancelled_owned();
         tasks.spawn(async move {
             if let Err(error) = axum::serve(admin_listener, admin_router).with_graceful_shutdown(admin_stop).await {

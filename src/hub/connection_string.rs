@@ -260,7 +260,10 @@ mod tests {
                 format!("HostName=h;ModuleId=m;SharedAccessKeyName=p;SharedAccessKey={SECRET}"),
                 "the connection string has no D",
             ),
-            ("HostName=h;SharedAccessSignature=SharedAccessSignature sr=a\nb".to_owned(), "part 2 of the connection string"),
+            (
+                "HostName=h;SharedAccessSignature=SharedAccessSignature sr=a\nb".to_owned(),
+                "part 2 of the connection string",
+            ),
             ("HostName=h;DeviceId=d;x509=true".to_owned(), "the connection string asks for an X.509"),
             (String::new(), "the connection string has no HostName"),
         ];

@@ -2,6 +2,7 @@
 //!
 //! | call | does |
 //! | --- | --- |
+//! | `GET /` | a page that shows twins, queries and the log |
 //! | `GET /counters` | calls since the start, by operation (`twin.get`) and by operation and status (`twin.get.200`) |
 //! | `GET /events?since=SEQ&…` | the log of calls and changes after an entry, oldest first |
 //! | `GET`, `PUT`, `PATCH /knobs` | settings that hold until they are changed |
@@ -14,22 +15,33 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
+use tokio_util::sync::CancellationToken;
 
 use self::setting::Refused;
 use super::hub::Hub;
 use super::journal::{Entry, Filter};
 
+mod follow;
+mod guard;
+mod page;
 mod setting;
 mod settings;
+#[cfg(test)]
+mod tests;
+mod view;
 
-/// The routes of the admin server.
-pub(super) fn router(hub: Arc<Hub>) -> Router {
+/// The routes of the admin server. What goes on for ever ends when `stop` is cancelled.
+pub(super) fn router(hub: Arc<Hub>, stop: CancellationToken) -> Router {
     Router::new()
+        .merge(page::router())
+        .merge(view::router())
         .route("/counters", get(counters))
         .route("/events", get(events))
         .merge(settings::router())
-        .with_state(hub)
+        .with_state(Arc::clone(&hub))
+        .merge(follow::router(hub, stop))
+        .layer(middleware::from_fn(guard::guard))
 }
 
 async fn counters(State(hub): State<Arc<Hub>>) -> Json<BTreeMap<String, u64>> {

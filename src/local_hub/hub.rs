@@ -226,6 +226,11 @@ impl Hub {
         self.state().machine.get(id).map(|record| record.identity.clone())
     }
 
+    /// Looks at the machine.
+    pub fn read<T>(&self, look: impl FnOnce(&Machine) -> T) -> T {
+        look(&self.state().machine)
+    }
+
     /// Looks at what queries see: the machine, or the index that lags behind it.
     pub fn rows<T>(&self, look: impl FnOnce(&Machine, Seen) -> T) -> T {
         let (query_lag, connection_lag) = {

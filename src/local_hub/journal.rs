@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use tokio::sync::watch;
 
 pub use self::filter::Filter;
 use super::machine::stamp::wire_time;
@@ -61,7 +62,8 @@ pub struct Call<'a> {
 pub struct Journal {
     counters: BTreeMap<String, u64>,
     entries: VecDeque<Entry>,
-    last: u64,
+    /// The number of the last entry.
+    last: watch::Sender<u64>,
 }
 
 impl Journal {
@@ -70,12 +72,12 @@ impl Journal {
         let Call { who, operation, subject, outcome, detail } = *call;
         *self.counters.entry(operation.to_owned()).or_default() += 1;
         *self.counters.entry(format!("{operation}.{outcome}")).or_default() += 1;
-        self.last += 1;
         if self.entries.len() == MAX_ENTRIES {
             self.entries.pop_front();
         }
+        let seq = *self.last.borrow() + 1;
         self.entries.push_back(Entry {
-            seq: self.last,
+            seq,
             time: wire_time(now),
             who: who.to_owned(),
             operation: operation.to_owned(),
@@ -84,6 +86,13 @@ impl Journal {
             detail: detail.to_owned(),
             body,
         });
+        self.last.send_replace(seq);
+    }
+
+    /// The number of the last entry, as it grows.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.last.subscribe()
     }
 
     /// Calls by operation, and by operation and outcome.

@@ -115,11 +115,19 @@ impl Machine {
         after: Option<&EntityId>,
         seen: Seen,
     ) -> impl Iterator<Item = (&EntityId, TwinRow<'_>)> {
+        self.rows(after, seen).filter(move |(id, _)| id.module.is_some() == modules)
+    }
+
+    /// The twins of all devices, each before those of its modules.
+    pub fn rows(&self, after: Option<&EntityId>, seen: Seen) -> impl Iterator<Item = (&EntityId, TwinRow<'_>)> {
         let from = after.map_or(Unbounded, Excluded);
-        self.records
-            .range::<EntityId, _>((from, Unbounded))
-            .filter(move |(id, _)| id.module.is_some() == modules)
-            .map(move |(id, record)| (id, TwinRow { id, record, seen }))
+        self.records.range::<EntityId, _>((from, Unbounded)).map(move |(id, record)| (id, TwinRow { id, record, seen }))
+    }
+
+    /// The twin of a device or module.
+    #[must_use]
+    pub fn row<'m>(&'m self, id: &'m EntityId, seen: Seen) -> Option<TwinRow<'m>> {
+        self.records.get(id).map(|record| TwinRow { id, record, seen })
     }
 
     /// Every identity with its twin.

@@ -14,7 +14,7 @@ mod body;
 mod bulk;
 mod handle;
 mod operation;
-mod query;
+pub(super) mod query;
 mod route;
 mod spoil;
 mod version;

@@ -148,6 +148,14 @@ pub struct TwinRow<'r> {
     pub(super) seen: Seen,
 }
 
+impl TwinRow<'_> {
+    /// Whether it is connected.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.record.connection.shown(self.seen)
+    }
+}
+
 impl Row for TwinRow<'_> {
     fn at(&self, keys: &[String]) -> Option<Cow<'_, Value>> {
         let (first, rest) = keys.split_first()?;
