@@ -1,5 +1,5 @@
 # What to do with this repository; each target is a short script or one command. Needs Linux, Rust and Go.
-.PHONY: help demo up down test lint test-sdk bench-devices
+.PHONY: help demo up down test lint test-sdk test-page fuzz bench-devices
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -13,9 +13,9 @@ up: ## The same stage, left running to explore; its state is in .stage/
 down: ## Ends what `make up` started
 	@demo/down
 
-test: lint ## Format, lints, unit tests, integration tests against a fresh control plane, and test-sdk
+test: lint ## Format, lints, unit tests, integration tests against a fresh control plane, test-sdk and test-page
 	@tests/control-plane/run -- cargo test --locked --lib --test it -- --test-threads 8
-	@$(MAKE) --no-print-directory test-sdk
+	@$(MAKE) --no-print-directory test-sdk test-page
 
 lint: ## Format and lints, with and without the default features
 	cargo fmt --check
@@ -25,6 +25,13 @@ lint: ## Format and lints, with and without the default features
 test-sdk: ## Microsoft's own packages against the local hub; needs Python, Node.js, a JDK, Maven, and root or user namespaces
 	cargo build --locked
 	@tests/sdk/run --prove
+
+test-page: ## The page of the local hub in a headless browser; needs Python, chromium and chromium-driver
+	cargo build --locked
+	@tests/page/run
+
+fuzz: ## One fuzz target for ten minutes: make fuzz TARGET=query (connection_string, mqtt, patch, query, sas); needs cargo-fuzz
+	RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $(TARGET) -- -max_total_time=600 -timeout=10 -max_len=1500 -dict=fuzz/dictionaries/$(TARGET).dict
 
 bench-devices: ## 2,000 devices at the local hub: memory a connection, p99 of a report, nothing lost; DEVICES, SECONDS, WEBSOCKET, DATA
 	cargo bench --locked --bench devices

@@ -34,7 +34,7 @@ export function openActivity(place) {
 
 const matches = (entry) => {
   const only = byId('only').value.trim().toLowerCase();
-  return only === '' || [entry.subject, entry.operation, entry.who, entry.detail, String(entry.outcome)].some((part) => part.toLowerCase().includes(only));
+  return only === '' || [entry.subject, entry.operation, entry.who, said(entry), String(entry.outcome)].some((part) => part.toLowerCase().includes(only));
 };
 
 function show() {
@@ -51,6 +51,13 @@ function told() {
   byId('count').textContent = `the last ${entries.length} of at most ${KEPT}`;
 }
 
+// A few words of a refusal, or what a write held.
+function said(entry) {
+  const body = entry.body === undefined ? '' : JSON.stringify(entry.body);
+  const text = [entry.detail, body].filter(Boolean).join(' · ');
+  return text.length > 160 ? `${text.slice(0, 160)}…` : text;
+}
+
 function row(entry, fresh) {
   // A path stands there when a call was about no device.
   const [device, module] = entry.subject.split('/');
@@ -59,5 +66,5 @@ function row(entry, fresh) {
   return el('tr', { class: fresh && 'fresh' },
     el('td', { class: 'time' }, el('span', { title: entry.time }, entry.time.slice(11, 23).replace(/Z$/, ''))),
     el('td', { class: entry.outcome < 400 ? 'outcome' : 'outcome bad' }, String(entry.outcome)),
-    el('td', { class: 'mono' }, entry.operation), el('td', { class: 'subject mono' }, about), el('td', {}, entry.who), el('td', { class: 'said' }, entry.detail));
+    el('td', { class: 'mono' }, entry.operation), el('td', { class: 'subject mono' }, about), el('td', {}, entry.who), el('td', { class: 'said' }, said(entry)));
 }

@@ -48,7 +48,7 @@ function item(row) {
   el('span', { class: on ? 'dot on' : 'dot', role: 'img', 'aria-label': row.connectionState, title: row.connectionState }),
   el('span', { class: 'id', title: row.moduleId ?? row.deviceId }, row.moduleId ?? row.deviceId),
   el('span', { class: 'versions', title: 'version of desired and of reported properties' }, `d ${row.desiredVersion} · r ${row.reportedVersion}`),
-  el('span', { class: 'when' }, off ? 'disabled · ' : '', 'active ', when(row.lastActivityTime))));
+  el('span', { class: 'when' }, off ? 'disabled · ' : '', row.lastActivityTime.startsWith('0001-') ? 'never active' : ['active ', when(row.lastActivityTime)])));
 }
 
 async function list() {

@@ -98,7 +98,7 @@ function tree(rows, depth, section, metadata, before, reported, known) {
     rows.push(el('tr', { class: [branch && 'branch', fresh && 'fresh'].filter(Boolean).join(' ') || false, depth },
       el('td', { class: 'key' }, key === '' ? '""' : key),
       el('td', { class: 'value' }, branch ? '' : value(json)),
-      reported !== undefined && el('td', {}, branch ? '' : verdict(json, says)),
+      reported !== undefined && el('td', { class: 'says' }, branch ? '' : verdict(json, says)),
       metadata && el('td', { class: 'at' }, meta.$lastUpdated ? when(meta.$lastUpdated) : ''),
       metadata && reported !== undefined && el('td', { class: 'version' }, String(meta.$lastUpdatedVersion ?? ''))));
     if (branch) {
@@ -110,7 +110,7 @@ function tree(rows, depth, section, metadata, before, reported, known) {
 
 // Whether the device has confirmed a desired value: by an equal one, or by a Plug and Play acknowledgement.
 function verdict(json, says) {
-  if (says === undefined) return el('span', { class: 'differs' }, 'nothing');
+  if (says === undefined) return el('span', { class: 'differs' }, 'not reported');
   const answered = isObject(says) && Object.hasOwn(says, 'ac') && Object.hasOwn(says, 'value');
   if (equal(answered ? says.value : says, json) && (!answered || says.ac === 200)) return el('span', { class: 'agrees' }, '✓ the same');
   return el('span', { class: 'differs' }, el('span', { class: 'mono' }, JSON.stringify(says)));
