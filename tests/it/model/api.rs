@@ -249,6 +249,7 @@ impl Gate {
         self.api.log.touch(self.operator, &object);
         let asked = self.api.log.tick();
         let fault = self.api.strike(&object);
+        let told = status["conditions"][0]["reason"].as_str().map(ToOwned::to_owned);
         self.api.log.records().status_writes.push(StatusWrite {
             operator: self.operator,
             object: object.clone(),
@@ -274,6 +275,9 @@ impl Gate {
         let uid = answer["metadata"]["uid"].as_str().filter(|_| head.status.is_success()).map(ToOwned::to_owned);
         self.api.log.answered(asked, uid);
         self.api.log.hit(&format!("status write {}", head.status.as_u16()));
+        if let Some(reason) = told {
+            self.api.log.hit(&format!("told: {reason}"));
+        }
         match fault {
             Some(Fault::CrashAfter) => {
                 self.api.crash();

@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use super::claims::{Live, meet};
-use super::history::Subject;
-use super::judge::Met;
+use super::history::{Revision, Subject};
+use super::judge::{Met, ready_reason};
 use super::log::{Tick, TwinWrite, Who};
-use super::replay::{Life, PARTS, Story, generation, ledger, told};
+use super::replay::{Life, PARTS, Story, ledger, told};
 use super::step::Part;
-use super::tree::{Path, leaves, show};
+use super::tree::{Path, leaves, same, show};
 
 /// What the hub holds beside specs and ledgers was last changed by others; what the rules let stay aside.
 pub fn nothing_is_left(story: &Story<'_>, life: &Life<'_>, live: &[Live<'_>], met: &mut Met) -> Result<(), String> {
@@ -48,7 +48,7 @@ fn excuse(story: &Story<'_>, part: Part, at: &Path, value: &Value, write: &TwinW
         if gone.is_some() && !(subject.took_leaves && saved) {
             return Some("left: the object was deleted, and its leaves stay");
         }
-        if subject.made <= write.answered && !saved && lost_by_death(story, subject, part, at, write, operator) {
+        if subject.made <= write.answered && !saved && lost_by_death(story, subject, part, at, value, write, operator) {
             return Some("left: the documented hole");
         }
     }
@@ -62,6 +62,7 @@ fn lost_by_death(
     subject: &Subject,
     part: Part,
     at: &Path,
+    value: &Value,
     write: &TwinWrite,
     operator: u64,
 ) -> bool {
@@ -74,21 +75,23 @@ fn lost_by_death(
         .max()
         .expect("one at least");
     let later = || statuses().filter(|status| status.operator > last);
-    let active = |generation| subject.at(generation).is_some_and(|revision| revision.spec.active());
-    let read = later().filter(|status| active(generation(&status.status))).map(|status| status.asked).min();
+    // These reasons are told of a twin that was read, for a spec that writes.
+    let reasons = ["Synced", "Conflict", "Drifted", "Contested"];
+    let read =
+        later().filter(|status| reasons.contains(&ready_reason(&status.status))).map(|status| status.asked).min();
     let by_another = |write: &&&TwinWrite| matches!(write.who, Who::Operator(other) if other > last);
     let died =
         later().next().is_some() || story.writes.iter().any(|write| by_another(&write)) || subject.deleted.is_some();
     let end = read.unwrap_or(Tick::MAX);
-    died && subject.between(since, end).any(|revision| !revision.spec.leaves(part).contains_key(at))
+    let names = |revision: &Revision| revision.spec.leaves(part).get(at).is_some_and(|ours| same(ours, value));
+    died && subject.between(since, end).any(|revision| !names(revision))
 }
 
 /// Another object named a place that meets this leaf, after it was written.
 fn handed_over(story: &Story<'_>, part: Part, at: &Path, value: &Value, write: &TwinWrite) -> bool {
     let owners = story.subjects.iter().filter(|subject| subject.named(part, at, value, Tick::MAX)).count();
     let claimants = story.subjects.iter().filter(|subject| {
-        let named =
-            |revision: &&super::history::Revision| revision.spec.leaves(part).keys().any(|named| meet(named, at));
+        let named = |revision: &&Revision| revision.spec.leaves(part).keys().any(|named| meet(named, at));
         subject.deleted.is_none_or(|deleted| deleted > write.asked) && subject.revisions.iter().any(|r| named(&r))
     });
     owners > 0 && claimants.count() > 1

@@ -317,9 +317,11 @@ impl Play {
         let writes: Vec<&TwinWrite> =
             records.twin_writes.iter().filter(|write| write.twin == self.about && write.after.is_some()).collect();
         let ours = |name: &String| self.subjects.iter().any(|subject| subject.name == *name);
+        let unheard = records.twin_writes.iter().filter(|write| write.twin == self.about && !write.delivered);
         let story = Story {
             subjects: &self.subjects,
             writes,
+            unheard: unheard.collect(),
             statuses: records.status_writes.iter().filter(|write| ours(&write.object)).collect(),
         };
         let live = self.live().zip(&objects).map(|(subject, object)| Live { subject, object }).collect();

@@ -17,6 +17,8 @@ pub struct Story<'a> {
     pub subjects: &'a [Subject],
     /// The writes to this twin that the hub carried out.
     pub writes: Vec<&'a TwinWrite>,
+    /// The writes of operators whose answer was lost, whatever it was.
+    pub unheard: Vec<&'a TwinWrite>,
     /// The writes of the status of this twin's objects.
     pub statuses: Vec<&'a StatusWrite>,
 }
@@ -117,9 +119,10 @@ fn lawful(story: &Story<'_>, write: &TwinWrite, before: &Contents, after: &Conte
     let mut why_not = Vec::new();
     for subject in story.subjects.iter().filter(|subject| subject.made <= write.answered) {
         let claimed = claimed(story, subject, write);
+        let sent = sent(story, write);
         for revision in &known_revisions(story, subject, write) {
             for ledger in known_ledgers(story, subject, write) {
-                match allows(revision, ledger.as_ref(), &claimed, before, after) {
+                match allows(revision, ledger.as_ref(), &sent, &claimed, before, after) {
                     Ok(()) => return Ok(()),
                     Err(why) => why_not.push(format!("{} at generation {}: {why}", subject.name, revision.generation)),
                 }
@@ -215,9 +218,16 @@ fn nothing_equal_is_sent(write: &TwinWrite, before: &Contents) -> Result<(), Str
     Ok(())
 }
 
+/// What this operator has sent and not heard of: it may have landed, and where the hub holds it, it counts as ours.
+fn sent(story: &Story<'_>, write: &TwinWrite) -> Vec<Contents> {
+    let own = story.unheard.iter().filter(|sent| sent.who == write.who && sent.asked < write.asked);
+    own.map(|sent| carried_out(&Contents::default(), sent)).collect()
+}
+
 fn allows(
     revision: &Revision,
     ledger: Option<&Contents>,
+    sent: &[Contents],
     claimed: &[BTreeSet<Path>; 2],
     before: &Contents,
     after: &Contents,
@@ -234,7 +244,9 @@ fn allows(
         }
         for (at, value) in old.iter().filter(|(at, _)| !new.contains_key(*at)) {
             let filled = value.is_object() && get(after.part(part), at).is_some_and(Value::is_object);
-            let ours = base.as_ref().and_then(|base| base.get(at)).is_some_and(|base| same(base, value));
+            let held = base.as_ref().and_then(|base| base.get(at)).is_some_and(|base| same(base, value));
+            let landed = || sent.iter().any(|sent| get(sent.part(part), at).is_some_and(|sent| same(sent, value)));
+            let ours = held || landed();
             if !filled && (!ours || spec.contains_key(at)) {
                 return Err(format!("{}{} = {value} goes, and is not ours to remove", part.prefix(), show(at)));
             }
