@@ -30,8 +30,11 @@ test-page: ## The page of the local hub in a headless browser; needs Python, chr
 	cargo build --locked
 	@tests/page/run
 
-fuzz: ## One fuzz target for ten minutes: make fuzz TARGET=query (connection_string, mqtt, patch, query, sas); needs cargo-fuzz
-	RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $(TARGET) -- -max_total_time=600 -timeout=10 -max_len=1500 -dict=fuzz/dictionaries/$(TARGET).dict
+fuzz: ## One fuzz target: make fuzz TARGET=query (connection_string, mqtt, patch, query, sas), SECONDS=600; needs cargo-fuzz
+	@cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install --locked cargo-fuzz"; exit 1; }
+	@test -f fuzz/fuzz_targets/$(TARGET).rs || { echo "TARGET is one of: $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))"; exit 1; }
+	@cargo fetch --locked --manifest-path fuzz/Cargo.toml
+	RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $(TARGET) -- -max_total_time=$(or $(SECONDS),600) -timeout=10 -max_len=1500 -dict=fuzz/dictionaries/$(TARGET).dict
 
 bench-devices: ## 2,000 devices at the local hub: memory a connection, p99 of a report, nothing lost; DEVICES, SECONDS, WEBSOCKET, DATA
 	cargo bench --locked --bench devices
