@@ -7,6 +7,7 @@
 //! | `GET /events?since=SEQ&…` | the log of calls and changes after an entry, oldest first |
 //! | `GET`, `PUT`, `PATCH /knobs` | settings that hold until they are changed |
 //! | `GET`, `POST`, `DELETE /faults` | faults that wait for their calls |
+//! | `POST /configurations/ID/apply` | writes desired properties as an automatic configuration does |
 //! | `GET /limits` | how full the limits of the tier are |
 //! | `GET /snapshots`, `PUT`, `DELETE /snapshots/NAME`, `POST /failover` | older states, and the way back to them |
 
@@ -22,6 +23,7 @@ use self::setting::Refused;
 use super::hub::Hub;
 use super::journal::{Entry, Filter};
 
+mod configurations;
 mod follow;
 mod guard;
 mod page;
@@ -39,6 +41,7 @@ pub(super) fn router(hub: Arc<Hub>, stop: CancellationToken) -> Router {
         .route("/counters", get(counters))
         .route("/events", get(events))
         .merge(settings::router())
+        .merge(configurations::router())
         .with_state(Arc::clone(&hub))
         .merge(follow::router(hub, stop))
         .layer(middleware::from_fn(guard::guard))

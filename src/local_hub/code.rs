@@ -135,6 +135,7 @@ impl From<&Refusal> for Code {
             Refusal::SystemModule(_) => code("SystemModuleModifyUnauthorizedAccess", 401_100),
             Refusal::InvalidScope(_) => code("InvalidDeviceScope", 400_028),
             Refusal::TooManyModules(_) => code("TooManyModulesOnDevice", 413_003),
+            Refusal::TooManyConfigurations(_) => code("ConfigurationCountLimitExceeded", 413_101),
             Refusal::TwinEtagMismatch(_) | Refusal::IdentityEtagMismatch | Refusal::VersionMismatch { .. } => {
                 code("PreconditionFailed", 412_001)
             }

@@ -13,6 +13,10 @@ mod filter;
 
 /// Most entries that are kept.
 const MAX_ENTRIES: usize = 10_000;
+/// Longest detail.
+const MAX_DETAIL_CHARS: usize = 200;
+/// Longest body of a write that is kept, in bytes.
+pub const MAX_BODY: usize = 2048;
 
 /// One call or change.
 #[derive(Clone, Debug, Serialize)]
@@ -55,6 +59,12 @@ pub struct Call<'a> {
     pub outcome: u16,
     /// A few words.
     pub detail: &'a str,
+}
+
+/// A detail, cut to the length that is kept.
+#[must_use]
+pub fn detail(text: &str) -> String {
+    text.chars().take(MAX_DETAIL_CHARS).collect()
 }
 
 /// Counters and log.

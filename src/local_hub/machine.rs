@@ -11,6 +11,7 @@ use super::doubts::DisabledTwin;
 use crate::twin::document::Object;
 
 pub use self::command::{Command, Desired, Event, Fresh, Moment, Outcome, Precondition, Reply, SectionsBody};
+pub use self::configuration::ConfigurationId;
 pub use self::connection::Seen;
 pub use self::draft::Draft;
 pub use self::identity::{Authentication, Identity};
@@ -18,6 +19,7 @@ pub use self::record::{Record, Session, TwinRow};
 pub use self::refusal::Refusal;
 
 mod command;
+mod configuration;
 mod connection;
 mod draft;
 mod identity;
@@ -185,6 +187,11 @@ impl Machine {
             Command::ReplaceTwin { id, body, precondition } => {
                 self.write_twin(moment, &id, &precondition, &mut outcome, |record| {
                     record.twin.replace(now, body, moment.doubts)
+                })
+            }
+            Command::Configure { id, configuration, desired } => {
+                self.write_twin(moment, &id, &Precondition::None, &mut outcome, |record| {
+                    record.configure(now, configuration, desired)
                 })
             }
             Command::Create { id, draft, body } => self.create(moment, &id, draft, body, &mut outcome),

@@ -3,7 +3,7 @@
 use super::throttle::Class;
 
 /// Every name: first what back ends ask, then what devices do, then what the hub does by itself.
-pub const ALL: [&str; 21] = [
+pub const ALL: [&str; 22] = [
     "identity.get",
     "identity.put",
     "identity.delete",
@@ -24,6 +24,7 @@ pub const ALL: [&str; 21] = [
     DEVICE_SUBSCRIBE,
     DEVICE_DISCONNECT,
     DEVICE_NOTIFY,
+    CONFIGURATION_APPLY,
     FAILOVER,
 ];
 
@@ -44,6 +45,8 @@ pub const DEVICE_DISCONNECT: &str = "device.disconnect";
 /// The hub tells a device of a change.
 pub const DEVICE_NOTIFY: &str = "device.notify";
 
+/// An automatic configuration is applied to a twin.
+pub const CONFIGURATION_APPLY: &str = "configuration.apply";
 /// The hub goes back to an older state.
 pub const FAILOVER: &str = "failover";
 
@@ -72,5 +75,5 @@ pub fn class(name: &str) -> Option<Class> {
 #[must_use]
 pub fn metered(name: &str) -> bool {
     let reads_or_writes = matches!(class(name), Some(Class::TwinReads | Class::TwinUpdates | Class::Queries));
-    reads_or_writes || matches!(name, DEVICE_MESSAGE | DEVICE_NOTIFY)
+    reads_or_writes || matches!(name, DEVICE_MESSAGE | DEVICE_NOTIFY | CONFIGURATION_APPLY)
 }

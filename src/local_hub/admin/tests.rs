@@ -3,6 +3,7 @@
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
+use super::super::Config;
 use super::super::testing::{SOON, Stage};
 
 async fn get(stage: &Stage, path: &str) -> Response {
@@ -156,4 +157,71 @@ async fn other_hosts_and_other_pages_are_refused() {
         assert_eq!(refused.status(), 403, "{path}");
     }
     assert_eq!(read(&stage, "/knobs").await["pageSize"], Value::Null);
+}
+
+async fn apply(stage: &Stage, configuration: &str, body: Value) -> (u16, Value) {
+    let url = format!("{}/configurations/{configuration}/apply", stage.hub.admin_url());
+    let answer = Client::new().post(url).json(&body).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_configuration_is_applied_found_logged_and_kept() {
+    let folder = std::env::temp_dir().join(format!("hubtwin-configurations-{:032x}", fastrand::u128(..)));
+    let config = || Config { data: Some(folder.clone()), ..Config::default() };
+    let stage = Stage::with(config()).await;
+    for id in ["d1", "d2"] {
+        stage.device(id).await;
+    }
+    stage.call("PUT", "/devices/d1/modules/m", Some(json!({"deviceId": "d1", "moduleId": "m"}))).await;
+    let (status, twin) = apply(&stage, "fw-7", json!({"deviceId": "d1", "desired": {"rate": 10}})).await;
+    assert_eq!((status, &twin["properties"]["desired"]["rate"]), (200, &json!(10)), "{twin}");
+    assert_eq!(twin, stage.call("GET", "/twins/d1", None).await.body);
+    let (status, twin) = apply(&stage, "fw-7", json!({"deviceId": "d1", "moduleId": "m", "desired": {"x": 1}})).await;
+    assert_eq!((status, &twin["moduleId"]), (200, &json!("m")), "{twin}");
+
+    let query = json!({"query": "SELECT deviceId FROM devices WHERE configurations.[[fw-7]].status = 'Applied'"});
+    assert_eq!(ask(&stage, query.clone()).await.1["rows"], json!([{"deviceId": "d1"}]));
+    let log = read(&stage, "/events?operation=configuration.apply&subject=d1").await;
+    let (entry, own) = (&log[0], json!({"rate": 10}));
+    assert_eq!((&entry["who"], &entry["detail"], &entry["body"]), (&json!("admin"), &json!("fw-7"), &own), "{log}");
+
+    let fits = json!({"deviceId": "d1", "desired": {"rate": 10}});
+    for (configuration, body, status, field, text) in [
+        ("Fw", fits.clone(), 400, "id", "holds 'F'"),
+        ("a%20b", fits, 400, "id", "holds ' '"),
+        ("fw", json!({"deviceId": "zzz", "desired": {"a": 1}}), 404, "deviceId", "DeviceNotFound: zzz"),
+        (
+            "fw",
+            json!({"deviceId": "d1", "moduleId": "z", "desired": {"a": 1}}),
+            404,
+            "moduleId",
+            "ModuleNotFound: d1/z",
+        ),
+        ("fw", json!({"deviceId": "d1", "desired": {}}), 400, "desired", "is empty"),
+        ("fw", json!({"deviceId": "d1", "desired": {"a": null}}), 400, "desired", "Property/Tag a"),
+        ("fw", json!({"deviceId": "d1", "desired": [1]}), 400, "desired", "expected a map"),
+        ("fw", json!({"deviceId": "d1", "desired": {"a": 1}, "tags": {}}), 400, "tags", "unknown field"),
+        ("fw", json!({"desired": {"a": 1}}), 400, ".", "deviceId"),
+    ] {
+        let (answered, refused) = apply(&stage, configuration, body.clone()).await;
+        assert_eq!((answered, &refused["error"]["field"]), (status, &json!(field)), "{body}: {refused}");
+        assert!(refused["error"]["message"].as_str().unwrap().contains(text), "{body}: {refused}");
+    }
+    let log = read(&stage, "/events?operation=configuration.apply&outcome=404").await;
+    assert_eq!(log[0]["detail"], "fw: DeviceNotFound zzz", "{log}");
+
+    let before = stage.call("GET", "/twins/d1", None).await.body;
+    stage.hub.shutdown().await;
+    let stage = Stage::with(config()).await;
+    let mut after = stage.call("GET", "/twins/d1", None).await.body;
+    assert_eq!(after["properties"]["desired"]["$metadata"]["rate"]["$lastUpdatedBy"], "fw-7");
+    assert_eq!(after, before);
+    assert_eq!(ask(&stage, query).await.1["rows"], json!([{"deviceId": "d1"}]));
+    stage.call("PATCH", "/twins/d1", Some(json!({"properties": {"desired": {"rate": 10}}}))).await;
+    after = stage.call("GET", "/twins/d1", None).await.body;
+    assert_eq!(after["properties"]["desired"]["$metadata"]["rate"].get("$lastUpdatedBy"), None);
+    assert_eq!(after["configurations"], json!({"fw-7": {"status": "Applied"}}));
+    stage.hub.shutdown().await;
+    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::super::doubts::Doubts;
-use super::{Draft, EntityId, Refusal, Seen, Session};
+use super::{ConfigurationId, Draft, EntityId, Refusal, Seen, Session};
 use crate::twin::document::Object;
 use crate::twin::rules::Arrays;
 
@@ -71,6 +71,15 @@ pub enum Command {
         draft: Draft,
         /// The first content of the twin.
         body: SectionsBody,
+    },
+    /// Set desired properties as an automatic configuration does.
+    Configure {
+        /// Whose.
+        id: EntityId,
+        /// The configuration.
+        configuration: ConfigurationId,
+        /// The properties, without `null`.
+        desired: Object,
     },
     /// Read a twin as its device.
     DeviceGetTwin(EntityId),

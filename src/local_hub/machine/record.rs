@@ -1,21 +1,27 @@
 //! An identity with its twin, and the documents that are made of the two.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::configuration::{ConfigurationId, Mark};
 use super::connection::{Connection, Seen};
 use super::draft::SCOPE;
 use super::section::within;
 use super::stamp::wire_time_or_never;
 use super::twin::Twin;
-use super::{EntityId, Identity};
+use super::{EntityId, Identity, Refusal};
 use crate::query::{Row, below};
+use crate::twin::document::Object;
+
+/// Most configurations of one twin, as many as a hub has.
+const MAX_CONFIGURATIONS: usize = 100;
 
 /// The members of a twin in the order that the service has.
-const MEMBERS: [&str; 19] = [
+const MEMBERS: [&str; 20] = [
     "deviceId",
     "moduleId",
     "etag",
@@ -32,6 +38,7 @@ const MEMBERS: [&str; 19] = [
     "version",
     "tags",
     "properties",
+    "configurations",
     "capabilities",
     "deviceScope",
     "parentScopes",
@@ -48,6 +55,9 @@ pub struct Record {
     pub(super) connection: Connection,
     pub(super) last_activity: Option<Timestamp>,
     pub(super) model_id: Option<String>,
+    /// The automatic configurations that were applied to it.
+    #[serde(default)]
+    configurations: BTreeSet<ConfigurationId>,
 }
 
 /// What a device is subscribed to, each with the granted QoS (0 or 1). Kept until it connects with a clean session.
@@ -72,7 +82,23 @@ impl Record {
             connection: Connection::default(),
             last_activity: None,
             model_id: None,
+            configurations: BTreeSet::new(),
         }
+    }
+
+    /// Applies a configuration. Answers what the device is told.
+    pub(super) fn configure(
+        &mut self,
+        now: Timestamp,
+        configuration: ConfigurationId,
+        desired: Object,
+    ) -> Result<Option<Object>, Refusal> {
+        if self.configurations.len() >= MAX_CONFIGURATIONS && !self.configurations.contains(&configuration) {
+            return Err(Refusal::TooManyConfigurations(MAX_CONFIGURATIONS));
+        }
+        let notice = self.twin.configure(now, &Mark::new(&configuration, now), desired)?;
+        self.configurations.insert(configuration);
+        Ok(notice)
     }
 
     /// The identity as the registry shows it.
@@ -115,6 +141,11 @@ impl Record {
             "tags" if self.twin.tags.is_empty() => return None,
             "tags" => Value::Object(self.twin.tags.clone()),
             "properties" => self.twin.properties(),
+            "configurations" if self.configurations.is_empty() => return None,
+            "configurations" => {
+                let applied = |id: &ConfigurationId| (id.as_str().to_owned(), json!({"status": "Applied"}));
+                Value::Object(self.configurations.iter().map(applied).collect())
+            }
             "capabilities" if id.module.is_none() => json!({"iotEdge": identity.edge}),
             "deviceScope" => json!(self.scope(id)?),
             "parentScopes" => json!(self.parent_scopes(id)?),

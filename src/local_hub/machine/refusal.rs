@@ -24,6 +24,9 @@ pub enum Refusal {
     /// The device has as many modules as it may have.
     #[error("Device '{0}' has the maximum number of modules.")]
     TooManyModules(String),
+    /// The twin has as many configurations as it may have.
+    #[error("the twin shows {0} configurations already, as many as a hub has")]
+    TooManyConfigurations(usize),
     /// The module belongs to the runtime of an edge device.
     #[error("Module '{0}' is a system module: it cannot be created, changed or deleted.")]
     SystemModule(String),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Refusal;
+use super::configuration::Mark;
 use super::stamp::{Stamp, refresh, wire_time, wire_time_or_never};
 use crate::query::below;
 use crate::twin::document::{Object, Section};
@@ -35,6 +36,11 @@ impl Properties {
         let version = (section == Section::Desired).then_some(self.version);
         refresh(&mut self.metadata, sent, &content, &Stamp { time: wire_time(now), version });
         self.content = content;
+    }
+
+    /// Marks what was just sent as written by a configuration.
+    pub(super) fn mark(&mut self, sent: &Object, mark: &Mark) {
+        mark.put(&mut self.metadata, sent, &self.content);
     }
 
     /// Forgets the metadata of single properties, before a replacement writes all of it anew.
@@ -88,11 +94,25 @@ pub(super) fn patched(section: Section, current: &Object, patch: &Object, arrays
 
 /// What a section holds after a replacement, or the rule that forbids it.
 pub(super) fn replaced(section: Section, current: &Object, new: &Object, arrays: Arrays) -> Result<Object, Refusal> {
-    let violations = rules::check(section, new, arrays);
-    if let Some(violation) = violations.iter().find(|violation| violation.rule != rules::Rule::Size) {
-        return Err(violation.into());
-    }
+    values(section, new, arrays)?;
     within_size(section, current, new.clone())
+}
+
+/// What a section holds after properties were set in it, or the rule that forbids it: as a patch that removes nothing.
+pub(super) fn merged(section: Section, current: &Object, new: &Object, arrays: Arrays) -> Result<Object, Refusal> {
+    values(section, new, arrays)?;
+    let mut result = current.clone();
+    merge_patch(&mut result, new);
+    within_size(section, current, result)
+}
+
+/// Refuses what no property may be, `null` too.
+fn values(section: Section, new: &Object, arrays: Arrays) -> Result<(), Refusal> {
+    let violations = rules::check(section, new, arrays);
+    match violations.iter().find(|violation| violation.rule != rules::Rule::Size) {
+        Some(violation) => Err(violation.into()),
+        None => Ok(()),
+    }
 }
 
 /// Only growth above the limit is refused: a section that is too large may shrink. Depth is that of the result, for a

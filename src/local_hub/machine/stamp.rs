@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::configuration::Mark;
 use crate::twin::document::Object;
 
 /// The time that stands for never.
@@ -39,6 +40,8 @@ pub(super) struct Stamp {
 
 impl Stamp {
     fn put(&self, metadata: &mut Object) {
+        // An object may stand where a configuration had set a leaf.
+        Mark::drop(metadata);
         metadata.insert("$lastUpdated".to_owned(), json!(self.time));
         if let Some(version) = self.version {
             metadata.insert("$lastUpdatedVersion".to_owned(), json!(version));

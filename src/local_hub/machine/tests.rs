@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::super::doubts::{Counter, Doubts, EmptyWrite, PutNotice, Sections};
 use super::*;
 use crate::query::Row as _;
+use crate::twin::document::Section;
 use crate::twin::rules::Arrays;
 
 struct Stand {
@@ -406,4 +407,84 @@ fn a_hub_that_failed_over_goes_back() {
     assert_eq!(outcome.events, [Event::Disconnect(d1()), Event::Disconnect(EntityId::device("d2"))]);
     assert_eq!(stand.twin(), kept);
     assert_eq!(stand.machine.twins(false, None, seen()).count(), 1);
+}
+
+fn configure(stand: &mut Stand, id: &str, desired: Value) -> Outcome {
+    let configuration = ConfigurationId::parse(id).unwrap();
+    stand.apply(Command::Configure { id: d1(), configuration, desired: object(desired) })
+}
+
+fn desired_metadata(stand: &mut Stand) -> Value {
+    stand.twin()["properties"]["desired"]["$metadata"].clone()
+}
+
+#[test]
+fn a_configuration_marks_its_leaves_and_shows_in_the_twin() {
+    let mut stand = Stand::new();
+    stand.patch(json!({"desired": {"a": {"mine": 1}, "gone": 1}}));
+    assert_eq!(stand.counters(), (2, 3, 2, 1));
+    let told = notice(&configure(&mut stand, "rollout-7", json!({"a": {"b": 1}, "list": [1], "empty": {}})));
+    assert_eq!(told, Some((json!({"a": {"b": 1}, "list": [1], "empty": {}}), 3)));
+    assert_eq!(stand.counters(), (3, 4, 3, 1), "as a write of a back end");
+    assert_eq!(stand.desired(), json!({"a": {"mine": 1, "b": 1}, "gone": 1, "list": [1], "empty": {}}));
+    let plain = |second: i64, version: u64| json!({"$lastUpdated": format!("1970-01-01T00:00:{second:02}Z"), "$lastUpdatedVersion": version});
+    let with = |mut value: Value, members: Value| {
+        value.as_object_mut().unwrap().extend(object(members));
+        value
+    };
+    // 1970 is 621,355,968,000,000,000 ticks after the year 1.
+    let marks = json!({"$lastUpdatedBy": "rollout-7", "$lastUpdatedByDigest": "621355968030000000"});
+    let marked = with(plain(3, 3), marks);
+    let a = with(plain(3, 3), json!({"mine": plain(1, 2), "b": marked}));
+    let members = json!({"a": a, "gone": plain(1, 2), "list": marked, "empty": marked});
+    assert_eq!(desired_metadata(&mut stand), with(plain(3, 3), members), "objects and other leaves bear no marks");
+    assert_eq!(stand.twin()["configurations"], json!({"rollout-7": {"status": "Applied"}}));
+    let row = stand.machine.row(&d1(), seen()).map(|row| {
+        let keys = ["configurations", "rollout-7", "status"].map(ToOwned::to_owned);
+        row.at(&keys).map(std::borrow::Cow::into_owned)
+    });
+    assert_eq!(row, Some(Some(json!("Applied"))));
+}
+
+#[test]
+fn a_later_write_of_the_leaf_drops_the_marks() {
+    let mut stand = Stand::new();
+    let writes: [fn(&mut Stand); 5] = [
+        |stand| _ = stand.patch(json!({"desired": {"a": {"b": 1}}})),
+        |stand| _ = stand.patch(json!({"desired": {"a": {"b": {"now": "an object"}}}})),
+        |stand| _ = stand.patch(json!({"desired": {"a": {"b": null}}})),
+        |stand| _ = stand.replace(json!({"desired": {"a": {"b": 1}, "other": 1}})),
+        |stand| _ = configure(stand, "another", json!({"a": {"b": 1}})),
+    ];
+    for (number, write) in writes.into_iter().enumerate() {
+        configure(&mut stand, "rollout", json!({"a": {"b": 1}, "other": 1}));
+        assert_eq!(desired_metadata(&mut stand)["a"]["b"]["$lastUpdatedBy"], "rollout", "write {number}");
+        stand.patch(json!({"desired": {"a": {"beside": 1}}}));
+        assert_eq!(desired_metadata(&mut stand)["a"]["b"]["$lastUpdatedBy"], "rollout", "not this leaf, {number}");
+        write(&mut stand);
+        let entry = desired_metadata(&mut stand)["a"]["b"].clone();
+        let by = entry.get("$lastUpdatedBy");
+        assert_eq!(by, (number == 4).then(|| json!("another")).as_ref(), "write {number}: {entry}");
+        assert_eq!(entry.get("$lastUpdatedByDigest").is_some(), number == 4, "write {number}: {entry}");
+    }
+}
+
+#[test]
+fn what_a_configuration_may_not_do_changes_nothing() {
+    let mut stand = Stand::new();
+    stand.patch(json!({"desired": {"a": 1}}));
+    let before = stand.twin();
+    for desired in [json!({"a": null}), json!({"$a": 1}), json!({"a": 1u64 << 53})] {
+        let outcome = configure(&mut stand, "rollout", desired.clone());
+        assert!(matches!(outcome.reply, Err(Refusal::Invalid(_))), "{desired}: {outcome:?}");
+        assert!(outcome.events.is_empty() && outcome.touched.is_empty(), "{desired}: {outcome:?}");
+    }
+    let long: Object = (0..10).map(|number| (format!("k{number}"), json!("v".repeat(4000)))).collect();
+    assert_eq!(configure(&mut stand, "rollout", long.into()).reply, Err(Refusal::TooLarge(Section::Desired)));
+    assert_eq!(stand.twin(), before);
+    for number in 0..100 {
+        assert!(configure(&mut stand, &format!("c{number}"), json!({"a": number})).reply.is_ok(), "{number}");
+    }
+    assert!(configure(&mut stand, "c5", json!({"a": 1})).reply.is_ok(), "one that is there");
+    assert_eq!(configure(&mut stand, "more", json!({"a": 1})).reply, Err(Refusal::TooManyConfigurations(100)));
 }

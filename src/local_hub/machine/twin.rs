@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::super::doubts::{Counter, Doubts, EmptyWrite, PutNotice, Sections};
 use super::Refusal;
 use super::command::{Desired, SectionsBody};
-use super::section::{Properties, patched, replaced};
+use super::configuration::Mark;
+use super::section::{Properties, merged, patched, replaced};
 use crate::twin::document::{Object, Section};
 use crate::twin::rules::Arrays;
 
@@ -115,6 +116,13 @@ impl Twin {
         self.desired.forget_metadata();
         self.store(now, Written { tags, desired: Some((new, content)) });
         Ok(Some(notice))
+    }
+
+    /// Sets desired properties as a configuration does, and marks them. Answers what the device is told.
+    pub(super) fn configure(&mut self, now: Timestamp, mark: &Mark, new: Object) -> Result<Option<Object>, Refusal> {
+        let content = merged(Section::Desired, &self.desired.content, &new, Arrays::Allowed)?;
+        let sent = self.store(now, Written { tags: None, desired: Some((new, content)) });
+        Ok(sent.inspect(|sent| self.desired.mark(sent, mark)))
     }
 
     /// Merges a patch of the device and answers the new version of reported.

@@ -15,7 +15,7 @@ use super::super::code::{self, Failure};
 use super::super::doubts::ErrorForm;
 use super::super::https::Cut;
 use super::super::hub::{Charge, Hub};
-use super::super::journal::Call;
+use super::super::journal::{self, Call};
 use super::super::knobs::{Effect, WrongToken};
 use super::answer::Answer;
 use super::body::{Parts, command};
@@ -28,11 +28,6 @@ use super::{bulk, query, version};
 const MAX_BODY: usize = 1024 * 1024;
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest detail in the log.
-const MAX_DETAIL: usize = 200;
-
-/// Longest body of a write in the log.
-const MAX_BODY_LOGGED: usize = 2048;
 
 /// What is found out about a call while it is worked on.
 struct Trace {
@@ -66,7 +61,7 @@ pub(super) async fn handle(hub: &Hub, request: Request) -> Response {
             (refusal(hub, operation, &failure, &tracking), detail)
         }
     };
-    let detail: String = detail.chars().take(MAX_DETAIL).collect();
+    let detail = journal::detail(&detail);
     let Trace { who, body } = trace;
     let call =
         Call { who: &who, operation: operation.name(), subject: &subject, outcome: answer.status, detail: &detail };
@@ -111,7 +106,7 @@ async fn work(
     authorize(hub, operation, head, &mut trace.who)?;
     let body = read(body).await?;
     let write = matches!(operation, Operation::PatchTwin | Operation::ReplaceTwin);
-    trace.body = Some(&body).filter(|body| write && body.len() <= MAX_BODY_LOGGED).and_then(|body| {
+    trace.body = Some(&body).filter(|body| write && body.len() <= journal::MAX_BODY).and_then(|body| {
         // What is no JSON is told by the detail.
         serde_json::from_slice(body).ok().map(|body: Value| body.to_string())
     });
