@@ -84,6 +84,47 @@ async fn a_contested_leaf_is_set_back_more_and_more_rarely_until_nobody_undoes_i
 }
 
 #[tokio::test]
+async fn a_configuration_that_sets_a_leaf_of_ours_is_named_until_it_stops() {
+    let stage = Stage::new().await;
+    stage.register("pump").await;
+    stage.apply(&twin("pump").desired(json!({"rate": 5, "mode": "auto"}))).await;
+    stage.sees(TWIN, "pump", SYNCED).await;
+    let desired = async || stage.content("pump").await["desired"].clone();
+    let (ours, theirs) = (json!({"rate": 5, "mode": "auto"}), json!({"rate": 9, "mode": "auto", "extra": 1}));
+
+    // Once is enough, for a configuration comes again; the first correction is made all the same.
+    let written = stage.patches("pump", None).await;
+    stage.configure("pump", "rollout-7", json!({"rate": 9, "extra": 1})).await;
+    look(&stage, "pump").await;
+    assert_eq!(desired().await, json!({"rate": 5, "mode": "auto", "extra": 1}), "its own leaf stays");
+    let status = stage.sees(TWIN, "pump", "Ready=False Contested").await;
+    let told = "/properties/desired/rate: the automatic configuration rollout-7 keeps setting it";
+    assert!(Stage::message(&status, "Ready").contains(told), "{status}");
+    assert!(Stage::message(&status, "Stalled").contains(told), "{status}");
+    assert_eq!(status["drift"], json!({"count": 1, "paths": ["/properties/desired/rate"]}));
+    assert!(stage.sees_event("pump", "Contested").await.contains("rollout-7"));
+    assert_eq!(stage.patches("pump", None).await, written + 1);
+
+    // It comes again, and has its way for a minute.
+    stage.configure("pump", "rollout-7", json!({"rate": 9, "extra": 1})).await;
+    look(&stage, "pump").await;
+    assert_eq!(desired().await, theirs, "held back");
+    assert_eq!(stage.patches("pump", None).await, written + 1);
+    stage.clock.advance(Duration::from_secs(61));
+    look(&stage, "pump").await;
+    assert_eq!(desired().await["rate"], ours["rate"]);
+    stage.sees(TWIN, "pump", "Ready=False Contested").await;
+
+    // It comes no more: an hour later that is believed.
+    stage.clock.advance(Duration::from_secs(3601));
+    look(&stage, "pump").await;
+    let status = stage.sees(TWIN, "pump", SYNCED).await;
+    assert_eq!(status["drift"], Value::Null);
+    assert_eq!(stage.patches("pump", None).await, written + 2);
+    stage.end().await;
+}
+
+#[tokio::test]
 async fn a_device_that_was_made_again_gets_its_leaves_again() {
     let stage = Stage::new().await;
     stage.register("pump").await;

@@ -141,6 +141,26 @@ async fn what_is_imported_changes_nothing() {
 }
 
 #[tokio::test]
+async fn what_a_configuration_wrote_is_left_out_and_told() {
+    let stage = Stage::bare(&[]).await;
+    stage.register("pump").await;
+    stage
+        .foreign_patch("pump", json!({"tags": {"line": 4}, "properties": {"desired": {"rate": 5, "mode": "auto"}}}))
+        .await;
+    stage.configure("pump", "rollout-7", json!({"rate": 9, "firmware": {"version": "1.2"}})).await;
+    let import = async || run(&stage, &["import", "--hub-ref", "h"], "").await.printed(0).to_owned();
+    let text = import().await;
+    assert!(text.contains("# left out: 2 desired that configurations wrote (rollout-7)\n"), "{text}");
+    assert!(text.contains("mode: auto") && text.contains("line: 4"), "{text}");
+    assert!(!text.contains("rate") && !text.contains("firmware"), "{text}");
+    // A back end that writes the leaf makes it its own.
+    stage.foreign_patch("pump", json!({"properties": {"desired": {"rate": 9}}})).await;
+    let text = import().await;
+    assert!(text.contains("# left out: 1 desired") && text.contains("rate: 9"), "{text}");
+    stage.end().await;
+}
+
+#[tokio::test]
 async fn a_query_chooses_and_a_folder_takes_one_file_a_twin() {
     let stage = Stage::bare(&[]).await;
     for (id, plant) in [("one", "a"), ("Two", "a"), ("three", "b")] {

@@ -29,6 +29,8 @@ pub enum What {
     Apply,
     /// `back-end`: `{id, tags, desired}`: another back end sends a merge patch.
     BackEnd,
+    /// `configuration`: `{name, id, desired}`: an automatic configuration of the hub sets desired properties.
+    Configuration,
     /// `report`: `{id, reported}`: the device connects, reports a merge patch, and leaves again.
     Report,
     /// `delete`: `{name}`: the DeviceTwin is deleted.
@@ -40,10 +42,11 @@ pub enum What {
 }
 
 impl What {
-    const ALL: [(&'static str, Self); 7] = [
+    const ALL: [(&'static str, Self); 8] = [
         ("device", Self::Device),
         ("apply", Self::Apply),
         ("back-end", Self::BackEnd),
+        ("configuration", Self::Configuration),
         ("report", Self::Report),
         ("delete", Self::Delete),
         ("forget", Self::Forget),

@@ -89,6 +89,9 @@ impl Play {
                 }
                 self.stage.apply(&manifest).await;
             }
+            What::Configuration => {
+                self.stage.configure(&text("id"), &text("name"), value["desired"].clone()).await;
+            }
             What::Report => self.report(&text("id"), &value["reported"]).await,
             What::Connection => {
                 let fields = value.as_object().expect("fields of the spec");

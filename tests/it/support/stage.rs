@@ -163,6 +163,12 @@ impl Stage {
         self.back_end.patch_twin(&Self::id(id), &patch, IfMatch::Any).await.expect("the hub takes it");
     }
 
+    /// An automatic configuration of the hub sets desired properties of a device.
+    pub async fn configure(&self, id: &str, configuration: &str, desired: Value) {
+        let path = format!("/configurations/{configuration}/apply");
+        self.set(reqwest::Method::POST, &path, &serde_json::json!({"deviceId": id, "desired": desired})).await;
+    }
+
     /// The hub's counters.
     pub async fn counters(&self) -> BTreeMap<String, u64> {
         serde_json::from_value(self.admin("/counters").await).expect("counters are numbers")
