@@ -183,6 +183,11 @@ class Device:
         """Subscribes to desired properties; returns when that is done."""
         self.client.on_twin_desired_properties_patch_received = self.desired
 
+    def comes_back(self):
+        """Waits for the end of a connection, and for the next. The first may be told of when the next is there already."""
+        self.connection.until(lambda _: True)
+        self.connection.until(lambda connected: connected)
+
 
 @pytest.fixture(scope="session")
 def registry():

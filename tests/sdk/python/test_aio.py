@@ -112,8 +112,7 @@ async def test_aio_lost_connection_comes_back_with_its_subscription(registry, id
         await until(device.connection, lambda connected: connected)
         fault(operation="device.report", subject=device.id, times=1, effect="cutBefore")
         await device.client.patch_twin_reported_properties({"a": 1})
-        await until(device.connection, lambda connected: not connected)
-        await until(device.connection, lambda connected: connected)
+        await asyncio.to_thread(device.comes_back)
         desired(registry, device, after=1)
         assert (await until(device.desired, lambda notice: "after" in notice))["after"] == 1
         assert own(registry.get_twin(device.id).properties.reported) == {"a": 1}
@@ -207,8 +206,8 @@ async def test_aio_token_is_replaced_before_its_end(registry, either):
         device.client.on_new_sastoken_required = renew
         await device.client.connect()
         device.listen()
-        for now in (True, False, True):
-            await until(device.connection, lambda connected: connected is now)
+        await until(device.connection, lambda connected: connected)
+        await asyncio.to_thread(device.comes_back)
         desired(registry, device, after=1)
         assert (await until(device.desired, lambda notice: "after" in notice))["after"] == 1
 

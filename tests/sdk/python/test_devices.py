@@ -165,8 +165,7 @@ def test_lost_connection_comes_back_with_its_subscription(registry, identity, op
     device.connection.until(lambda connected: connected)
     fault(operation="device.report", subject=device.id, times=1, effect="cutBefore")
     report = in_background(lambda: device.client.patch_twin_reported_properties({"a": 1}))
-    device.connection.until(lambda connected: not connected)
-    device.connection.until(lambda connected: connected)
+    device.comes_back()
     desired(registry, device.id, after=1)
     assert device.desired.until(lambda notice: "after" in notice)["after"] == 1
     # The package sends the report again, because the hub gave no receipt.
@@ -191,8 +190,7 @@ def test_token_is_renewed_and_the_subscription_stays(registry, identity, open_de
     device = open_device(identity, sastoken_ttl=122, ensure_desired_properties=False)
     device.listen()
     device.connection.until(lambda connected: connected)
-    device.connection.until(lambda connected: not connected)
-    device.connection.until(lambda connected: connected)
+    device.comes_back()
     desired(registry, device.id, after=1)
     assert device.desired.until(lambda notice: "after" in notice)["after"] == 1
 

@@ -61,8 +61,7 @@ def test_websocket_that_is_lost_comes_back(registry, identity, open_device, faul
     device.connection.until(lambda connected: connected)
     fault(operation="device.report", subject=device.id, times=1, effect="cutBefore")
     report = in_background(lambda: device.client.patch_twin_reported_properties({"a": 1}))
-    device.connection.until(lambda connected: not connected)
-    device.connection.until(lambda connected: connected)
+    device.comes_back()
     assert report.until(lambda _: True) == (None, None)
     desired(registry, device, after=1)
     assert device.desired.until(lambda notice: "after" in notice)["after"] == 1
@@ -168,8 +167,7 @@ def test_token_made_elsewhere_is_replaced_before_its_end(registry, identity, ope
     device.client.connect()
     device.listen()
     device.connection.until(lambda connected: connected)
-    device.connection.until(lambda connected: not connected)
-    device.connection.until(lambda connected: connected)
+    device.comes_back()
     desired(registry, device, after=1)
     assert device.desired.until(lambda notice: "after" in notice)["after"] == 1
 
