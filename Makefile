@@ -1,5 +1,5 @@
 # What to do with this repository; each target is a short script or one command. Needs Linux, Rust and Go.
-.PHONY: help demo up down test lint test-sdk test-page fuzz bench-devices
+.PHONY: help demo up down test lint test-sdk test-page fuzz bench-devices bench-query
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -37,4 +37,8 @@ fuzz: ## One fuzz target: make fuzz TARGET=query (connection_string, mqtt, patch
 	RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $(TARGET) -- -max_total_time=$(or $(SECONDS),600) -timeout=10 -max_len=1500 -dict=fuzz/dictionaries/$(TARGET).dict
 
 bench-devices: ## 2,000 devices at the local hub: memory a connection, p99 of a report, nothing lost; DEVICES, SECONDS, WEBSOCKET, DATA
-	cargo bench --locked --bench devices
+	cargo bench --locked --bench local_hub -- devices
+
+bench-query: ## Queries that look at each of 10,000 twins, hub and driver on one core together; TWINS
+	cargo bench --locked --bench local_hub --no-run
+	taskset -c 0 cargo bench --locked --bench local_hub -- query

@@ -1,5 +1,5 @@
 //! Many devices at one local hub: what a connection costs in memory, how long a reported update takes, and whether any
-//! is lost. The hub is a process of its own; the referees are its counters and the twins.
+//! is lost. The referees are the hub's counters and the twins.
 //!
 //! | setting (environment) | default | meaning |
 //! | --- | --- | --- |
@@ -12,8 +12,6 @@
 //! Latencies run from the moment at which a device means to send, so that waiting counts. A ping between two reports is
 //! the floor of the same run: the same sockets, TLS and scheduling, and no twin.
 
-use std::io::Write as _;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,18 +20,13 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::client::{Client, Ways};
 use self::figures::Figures;
-use self::hub::HubProcess;
 use self::referee::Referee;
+use crate::client::{Client, Ways};
+use crate::figures::setting;
+use crate::hub::{self, HubProcess};
 
-#[path = "devices/client.rs"]
-mod client;
-#[path = "devices/figures.rs"]
 mod figures;
-#[path = "devices/hub.rs"]
-mod hub;
-#[path = "devices/referee.rs"]
 mod referee;
 
 /// Connects under way at once: as many as keep two cores busy without a crowd at the door.
@@ -52,16 +45,12 @@ struct Plan {
 
 impl Plan {
     fn read() -> anyhow::Result<Self> {
-        let number = |name: &str, default: u64| match std::env::var(name) {
-            Ok(text) => text.parse().with_context(|| format!("{name}={text} is not a number")),
-            Err(_) => Ok(default),
-        };
         Ok(Self {
-            devices: usize::try_from(number("DEVICES", 2000)?)?,
-            interval: Duration::from_secs(number("INTERVAL", 10)?),
-            seconds: number("SECONDS", 60)?,
-            websocket: number("WEBSOCKET", 0)? == 1,
-            data: number("DATA", 0)? == 1,
+            devices: usize::try_from(setting("DEVICES", 2000)?)?,
+            interval: Duration::from_secs(setting("INTERVAL", 10)?),
+            seconds: setting("SECONDS", 60)?,
+            websocket: setting("WEBSOCKET", 0)? == 1,
+            data: setting("DATA", 0)? == 1,
         })
     }
 
@@ -71,22 +60,12 @@ impl Plan {
     }
 }
 
-fn main() -> ExitCode {
-    let done = hub::enough_files().and_then(|()| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(run(&Plan::read()?))
-    });
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "devices: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+/// Whether nothing was lost.
+pub fn main() -> anyhow::Result<bool> {
+    hub::enough_files()?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(&Plan::read()?))
 }
 
-/// Whether nothing was lost.
 async fn run(plan: &Plan) -> anyhow::Result<bool> {
     let hub = HubProcess::start(plan.data).await?;
     let referee = Referee::new(&hub)?;

@@ -2,17 +2,16 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::Plan;
-use super::hub::Memory;
+use crate::figures::{at, keep, milliseconds, sorted};
+use crate::hub::Memory;
 
 /// Where the lines of JSON go.
-const FILE: &str = "target/bench/devices.jsonl";
+const FILE: &str = "devices.jsonl";
 
 /// All figures of one run, by name and with their unit, in the order in which they came.
 pub struct Figures {
@@ -99,27 +98,8 @@ impl Figures {
                 (if unit.is_empty() { name.to_owned() } else { format!("{name} ({unit})") }, value)
             })
             .collect();
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
-        std::fs::create_dir_all(file.parent().context("a folder")?)?;
-        let mut out = std::fs::OpenOptions::new().create(true).append(true).open(&file)?;
-        writeln!(out, "{}", Value::Object(line)).with_context(|| format!("write {}", file.display()))
+        keep(FILE, &Value::Object(line))
     }
-}
-
-fn sorted(mut times: Vec<Duration>) -> Vec<Duration> {
-    times.sort_unstable();
-    times
-}
-
-/// The time below which this many percent are.
-fn at(sorted: &[Duration], percent: f64) -> Duration {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a rank")]
-    let rank = ((sorted.len() as f64) * percent / 100.0).ceil() as usize;
-    sorted.get(rank.saturating_sub(1).min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
-}
-
-fn milliseconds(time: Duration) -> Value {
-    json!((time.as_secs_f64() * 1e5).round() / 100.0)
 }
 
 fn seconds(time: Duration) -> Value {

@@ -20,8 +20,8 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::hub::HubProcess;
-use super::referee::{KEY, name};
+use crate::back_end::{KEY, name};
+use crate::hub::HubProcess;
 
 /// How long an answer may take before it counts as lost.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -92,12 +92,17 @@ impl Client {
         Ok(client)
     }
 
-    /// Reports its count at QoS 1 and waits for receipt and answer. `due` is when it meant to send.
+    /// Reports its count. `due` is when it meant to send.
     pub async fn report(&mut self, count: u64, due: Instant) -> anyhow::Result<()> {
+        let document = format!(r#"{{"count":{count},"environment":{{"temperature":21.5,"humidity":40}}}}"#);
+        self.send(count, document, due).await
+    }
+
+    /// Sends its nth report at QoS 1 and waits for receipt and answer.
+    pub async fn send(&mut self, count: u64, document: String, due: Instant) -> anyhow::Result<()> {
         let topic = format!("$iothub/twin/PATCH/properties/reported/?$rid={count}");
-        let payload = format!(r#"{{"count":{count},"environment":{{"temperature":21.5,"humidity":40}}}}"#);
         let id = u16::try_from(count % 65_535 + 1)?.to_be_bytes();
-        self.write(&packet(0x32, &[text(&topic), id.to_vec(), payload.into_bytes()].concat())).await?;
+        self.write(&packet(0x32, &[text(&topic), id.to_vec(), document.into_bytes()].concat())).await?;
         let receipt = self.packet().await?;
         anyhow::ensure!(receipt == (0x40, id.to_vec()), "PUBACK {receipt:?}");
         let (first, body) = self.packet().await?;
