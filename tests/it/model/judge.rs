@@ -148,7 +148,10 @@ fn drifted_before(story: &Story<'_>, me: Live<'_>) -> bool {
         me.subject.at(generation(&status.status)).is_some_and(|revision| !revision.spec.suspend)
     };
     let last = story.landed(me.subject, Tick::MAX).rfind(active);
-    last.is_some_and(|status| ready_reason(&status.status) == "Drifted")
+    last.is_some_and(|StatusWrite { status, .. }| {
+        let planned = status["plan"]["count"].as_u64().unwrap_or(0) > 0;
+        planned || ["Drifted", "Contested"].contains(&ready_reason(status))
+    })
 }
 
 pub fn ready_reason(status: &Value) -> &str {
