@@ -63,11 +63,13 @@ pub async fn reconcile(twin: Arc<DeviceTwin>, context: Arc<Context>) -> Result<A
     let mut record = record::record(&inputs, &decision, &outcome);
     record.notes.splice(..0, told);
     context.memory.keep(&twin.uid().unwrap_or_default(), record.remembered.clone());
+    let wrote = matches!(outcome, Outcome::Written(_));
     let claims_moved = inputs.before.observed_generation != inputs.generation
         || record.status.as_ref().is_some_and(|status| status.applied != inputs.before.applied);
     let action = tell(&twin, &context, &inputs, record).await;
-    if claims_moved {
-        // Whoever names the same leaves may win or lose them by this.
+    if claims_moved || wrote {
+        // Whoever names the same leaves may win or lose them by this, and nobody else shows them the twin after our write:
+        // what we know already, the feed takes for no news.
         context.trigger_peers(&twin);
     }
     action

@@ -153,6 +153,28 @@ async fn a_write_whose_answer_was_lost_may_have_landed() {
     }
 }
 
+/// Two objects about one twin: what one writes, the other shows, also when no claim moves by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_shares_a_twin_shows_the_others_writes() {
+    let ground = synced().await;
+    let other = twin("other").set("spec.deviceId", json!("pump")).desired(json!({"rate": 1}));
+    apply(&ground, &other).await;
+    let both_show_it = || async {
+        let there = ground.back_end.twin("pump").await.expect("the device is there");
+        let mut shown = Vec::new();
+        for name in ["pump", "other"] {
+            shown.push(ground.cluster.get("DeviceTwin", name).await["status"]["twin"]["version"].clone());
+        }
+        is_true(shown.iter().all(|version| *version == there["version"]), shown)
+    };
+    eventually("both show the twin", both_show_it).await;
+    ground.back_end.patch("pump", json!({"tags": {"keep": 2}})).await.expect("the hub takes it");
+    look(&ground).await;
+    holds(&ground, json!({"keep": 1})).await;
+    eventually("both show the corrected twin", both_show_it).await;
+    end(&ground).await;
+}
+
 /// After a start a query shows the twin as it was before our last write: no leaf leaves the ledger on its word.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_row_makes_nobody_forget() {
