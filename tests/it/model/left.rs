@@ -6,7 +6,7 @@ use super::claims::{Live, meet};
 use super::history::{Revision, Subject};
 use super::judge::{Met, ready_reason};
 use super::log::{Tick, TwinWrite, Who};
-use super::replay::{Life, PARTS, Story, ledger, told};
+use super::replay::{Contents, Life, PARTS, Story, ledger, told};
 use super::step::Part;
 use super::tree::{Path, leaves, same, show};
 
@@ -36,10 +36,15 @@ pub fn nothing_is_left(story: &Story<'_>, life: &Life<'_>, live: &[Live<'_>], me
     Ok(())
 }
 
+/// Whether a ledger has the leaf with this value.
+fn holds(held: &Contents, part: Part, at: &Path, value: &Value) -> bool {
+    leaves(held.part(part)).get(at).is_some_and(|held| same(held, value))
+}
+
 /// Why a leaf that an operator set may stay although nobody asks for it any more.
 fn excuse(story: &Story<'_>, part: Part, at: &Path, value: &Value, write: &TwinWrite) -> Option<&'static str> {
     let Who::Operator(operator) = write.who else { return None };
-    let holds = |status: &Value| ledger(status).is_some_and(|held| leaves(held.part(part)).contains_key(at));
+    let holds = |status: &Value| ledger(status).is_some_and(|held| holds(&held, part, at, value));
     let asked_for = story.subjects.iter().filter(|subject| subject.named(part, at, value, Tick::MAX));
     for subject in asked_for {
         let mut landed = story.landed(subject, Tick::MAX).filter(|status| status.answered >= write.asked);
@@ -66,7 +71,7 @@ fn lost_by_death(
     write: &TwinWrite,
     operator: u64,
 ) -> bool {
-    let holds = |status: &Value| ledger(status).is_some_and(|held| leaves(held.part(part)).contains_key(at));
+    let holds = |status: &Value| ledger(status).is_some_and(|held| holds(&held, part, at, value));
     let statuses = || story.statuses.iter().filter(|status| status.object == subject.name);
     let knew = statuses().filter(|status| status.asked >= write.asked && holds(&status.status));
     let (last, since) = knew
