@@ -5,6 +5,7 @@ mod cli;
 mod contest;
 mod convergence;
 mod deletion;
+mod everywhere;
 mod house;
 mod identity;
 mod import;

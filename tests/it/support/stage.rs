@@ -27,6 +27,8 @@ pub struct Stage {
     pub back_end: hub::Client,
     operator: Option<JoinHandle<Result<(), operator::Error>>>,
     shutdown: CancellationToken,
+    /// Whether the operator watches all namespaces.
+    everywhere: bool,
     /// The clock of the operator.
     pub clock: Clock,
     /// Calls of the operator to the API server that fail.
@@ -76,7 +78,7 @@ impl Stage {
         let hosts: Vec<String> = further_hosts.iter().cloned().chain([string.host().to_string()]).collect();
         let shutdown = CancellationToken::new();
         let (clock, api) = (Clock::default(), ApiFaults::default());
-        let mut stage = Self { cluster, hub, back_end, operator: None, shutdown, clock, api };
+        let mut stage = Self { cluster, hub, back_end, operator: None, shutdown, everywhere: false, clock, api };
         stage.operator = Some(stage.run(&hosts).await);
         stage
     }
@@ -86,6 +88,12 @@ impl Stage {
         let stopped = self.stop().await;
         let hosts = [further_host.to_owned(), stopped.host()];
         stopped.start_allowing(&hosts).await
+    }
+
+    /// The same stage with another operator, which watches all namespaces: for an API server that no other test uses.
+    pub async fn everywhere(self) -> Self {
+        let stopped = self.stop().await;
+        Self { everywhere: true, ..stopped }.start().await
     }
 
     /// Ends the operator, and leaves the rest as it is.
@@ -114,7 +122,7 @@ impl Stage {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let settings = Settings {
             allowed_hosts: AllowedHosts::new(hosts),
-            namespace: Some(self.cluster.namespace.clone()),
+            namespace: (!self.everywhere).then(|| self.cluster.namespace.clone()),
             hub_timeout: Duration::from_secs(5),
             secret_interval: Duration::from_secs(2),
             clock: self.clock.clone(),
