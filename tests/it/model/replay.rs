@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::history::{Revision, Spec, Subject, section};
 use super::log::{StatusWrite, Tick, TwinWrite, Who};
 use super::step::Part;
-use super::tree::{Leaves, Object, Path, get, leaves, merge, object, same, satisfied, show};
+use super::tree::{Leaves, Object, Path, get, leaves, merge, object, put, same, satisfied, show};
 
 pub const PARTS: [Part; 2] = [Part::Tags, Part::Desired];
 
@@ -121,7 +121,7 @@ fn lawful(story: &Story<'_>, write: &TwinWrite, before: &Contents, after: &Conte
         let claimed = claimed(story, subject, write);
         let sent = sent(story, write);
         for revision in &known_revisions(story, subject, write) {
-            for ledger in known_ledgers(story, subject, write) {
+            for ledger in known_ledgers(story, subject, write, before) {
                 match allows(revision, ledger.as_ref(), &sent, &claimed, before, after) {
                     Ok(()) => return Ok(()),
                     Err(why) => why_not.push(format!("{} at generation {}: {why}", subject.name, revision.generation)),
@@ -163,7 +163,8 @@ fn claimed(story: &Story<'_>, subject: &Subject, write: &TwinWrite) -> [BTreeSet
 }
 
 /// What the operator can have taken for its ledger: the last that the API server has, or what it wanted to write since.
-fn known_ledgers(story: &Story<'_>, subject: &Subject, write: &TwinWrite) -> Vec<Option<Contents>> {
+/// Where the twin's version went back, the device was made again: the same ledgers, cut to what the new twin holds.
+fn known_ledgers(story: &Story<'_>, subject: &Subject, write: &TwinWrite, before: &Contents) -> Vec<Option<Contents>> {
     let landed: Vec<&StatusWrite> = story.landed(subject, write.answered).collect();
     let since = landed.len().checked_sub(2).map_or(0, |index| landed[index].asked);
     let own = story.statuses.iter().filter(|status| {
@@ -177,8 +178,27 @@ fn known_ledgers(story: &Story<'_>, subject: &Subject, write: &TwinWrite) -> Vec
     if landed.len() < 2 {
         known.push(None);
     }
+    let shown = landed.iter().filter_map(|status| status.status["twin"]["version"].as_i64()).max();
+    let version = write.after.as_ref().and_then(|after| after["version"].as_i64());
+    if shown.zip(version).is_some_and(|(shown, version)| shown >= version) {
+        let cut: Vec<_> = known.iter().map(|ledger| ledger.as_ref().map(|ledger| cut(ledger, before))).collect();
+        known.extend(cut);
+    }
     known.dedup();
     known
+}
+
+/// The leaves of a ledger that the twin holds.
+fn cut(ledger: &Contents, before: &Contents) -> Contents {
+    let mut kept = Contents::default();
+    for part in PARTS {
+        for (at, value) in leaves(ledger.part(part)) {
+            if get(before.part(part), &at).is_some_and(|held| same(held, &value)) {
+                put(kept.part_mut(part), &at, value);
+            }
+        }
+    }
+    kept
 }
 
 impl Story<'_> {
