@@ -7,6 +7,8 @@
 
 mod answer;
 mod auth;
+mod budget;
+mod caller;
 mod client;
 mod codes;
 mod connection_string;
@@ -17,6 +19,8 @@ mod transport;
 mod wire;
 
 pub use auth::Credential;
+pub use budget::Class;
+pub use caller::{Caller, Room};
 pub use client::{Client, Continuation, IfMatch, Page, TwinPatch};
 pub use connection_string::{ConnectionString, ConnectionStringError, Role};
 pub use error::{Error, Kind, Rejection};

@@ -10,6 +10,7 @@ use super::events::Note;
 use super::{Context, backoff, status};
 use crate::api::{DeviceTwin, DeviceTwinStatus};
 
+mod class;
 mod contest;
 mod converged;
 mod delete;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::hubs::{Hub, HubKey, View};
 use super::{Context, Settings, backoff};
 use crate::api::DeviceTwin;
-use crate::hub::{Error, Page};
+use crate::hub::{Class, Error, Page};
 use crate::twin::id::TwinId;
 use crate::twin::view::Twin;
 
@@ -151,7 +151,7 @@ impl Feed {
                 continue;
             }
             let text = queries::sweep(source);
-            let read = each_page(&self.hub, &text, |page| {
+            let read = each_page(&self.hub, Class::Sweep, &text, |page| {
                 let rows = page.rows.iter().filter_map(rows::Brief::from_row);
                 seen.extend(rows.filter(|row| claims.contains_key(&row.id)).map(|row| (row.id.clone(), row)));
             });
@@ -191,7 +191,7 @@ async fn poll_source(context: &Context, hub: &Arc<Hub>, claims: &Claims, cursor:
     };
     let mut newest = None;
     for text in texts {
-        each_page(hub, &text, |page| {
+        each_page(hub, Class::Poll, &text, |page| {
             let twins: Vec<Twin> = page.rows.into_iter().filter_map(|row| Twin::from_row(row).ok()).collect();
             // Only of the first page that has rows: what changes after it was answered is newer than all that it shows.
             newest = newest.or_else(|| twins.iter().filter_map(Watermark::of).max());
@@ -224,10 +224,11 @@ fn rows_known(view: &View) -> rows::Known<'_> {
 }
 
 /// Hands out the pages of a query as they come: a fleet need not fit into memory twice.
-async fn each_page(hub: &Hub, text: &str, mut take: impl FnMut(Page)) -> Result<(), Error> {
+async fn each_page(hub: &Hub, class: Class, text: &str, mut take: impl FnMut(Page)) -> Result<(), Error> {
+    let caller = hub.caller(class, &hub.key.namespace);
     let mut next = None;
     for _ in 0..MAX_PAGES {
-        let mut page = hub.client.query(text, PAGE, next.as_ref()).await?;
+        let mut page = caller.query(text, PAGE, next.as_ref()).await?;
         next = page.continuation.take();
         take(page);
         if next.is_none() {

@@ -13,7 +13,7 @@ use super::feed::Judgement;
 use super::recovery::Recovery;
 use crate::api::conditions::{Reason, Status, Verdict};
 use crate::api::{DeviceTwin, HubRef, TwinQuery};
-use crate::hub::{Client, Error, Kind};
+use crate::hub::{Caller, Class, Client, Error, Kind, Room};
 use crate::twin::id::TwinId;
 use crate::twin::plan::DriftPolicy;
 use crate::twin::rules::Arrays;
@@ -68,8 +68,8 @@ pub struct Hub {
     pub key: HubKey,
     /// The hub's host, in lower case.
     pub host: String,
-    /// The client, with the connection's own credential.
-    pub client: Client,
+    /// The client, with the connection's own credential; used by way of [`Hub::caller`] only.
+    client: Client,
     /// The connection's settings.
     pub settings: HubSettings,
     /// Twins as last read, with this connection's credential.
@@ -125,6 +125,17 @@ impl Hub {
             source,
             health: Mutex::new(Health::Unknown),
         }
+    }
+
+    /// Makes calls of a class for the objects of a namespace.
+    pub fn caller<'a>(&'a self, class: Class, namespace: &'a str) -> Caller<'a> {
+        Caller::new(&self.client, class, namespace)
+    }
+
+    /// Whether work of a class, for an object of a namespace, may start: whether the first call that it needs would hardly
+    /// wait. Cheap, and takes nothing.
+    pub fn room(&self, _class: Class, _namespace: &str) -> Room {
+        Room::Now
     }
 
     /// Whether the hub answers, as last seen.

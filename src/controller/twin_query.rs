@@ -9,11 +9,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
 
-use super::hubs::{Entry, Health, Hub, HubKey, connection_trouble, told};
+use super::hubs::{Entry, Health, HubKey, connection_trouble, told};
 use super::{Context, backoff, status};
 use crate::api::conditions::{self, Patience, Reason, Status, Verdict};
 use crate::api::{JsonObject, TwinQuery, TwinQueryStatus, requested};
-use crate::hub::{Error, Kind};
+use crate::hub::{Caller, Class, Error, Kind};
 
 mod results;
 
@@ -101,7 +101,8 @@ async fn gather(query: &TwinQuery, context: &Context, before: &TwinQueryStatus, 
         return Found::NotYet(left);
     }
     context.query_runs.due(uid, now);
-    let answer = ask(&hub, &query.spec.query, usize::try_from(query.spec.limit).unwrap_or(1)).await;
+    let caller = hub.caller(Class::TwinQuery, &key.namespace);
+    let answer = ask(&caller, &query.spec.query, usize::try_from(query.spec.limit).unwrap_or(1)).await;
     context.note_one(&hub, &answer);
     match answer {
         Ok(rows) => {
@@ -119,12 +120,12 @@ async fn gather(query: &TwinQuery, context: &Context, before: &TwinQueryStatus, 
 }
 
 /// Reads until one row more than is shown.
-async fn ask(hub: &Hub, text: &str, limit: usize) -> Result<Rows, Error> {
+async fn ask(caller: &Caller<'_>, text: &str, limit: usize) -> Result<Rows, Error> {
     let page_size = u32::try_from(limit.saturating_add(1)).unwrap_or(u32::MAX).min(100);
     let mut rows = Rows::default();
     let mut next = None;
     loop {
-        let page = hub.client.query(text, page_size, next.as_ref()).await?;
+        let page = caller.query(text, page_size, next.as_ref()).await?;
         rows.item_type = page.item_type;
         rows.rows.extend(page.rows);
         next = page.continuation;

@@ -49,6 +49,7 @@ const TABLE: &[Row] = &[
 
 /// Files that decide: no waiting, no clock, no chance, no client.
 const PURE: &[&str] = &[
+    "controller/device_twin/class.rs",
     "controller/device_twin/contest.rs",
     "controller/device_twin/converged.rs",
     "controller/device_twin/deletion.rs",

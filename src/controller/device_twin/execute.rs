@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::super::Context;
+use super::class;
 use super::gather::Inputs;
 use super::plan::Decision;
 use crate::hub::{Error, IfMatch, Kind, TwinPatch};
@@ -31,9 +32,10 @@ pub(super) enum Outcome {
 
 pub(super) async fn execute(context: &Context, inputs: &Inputs, decision: &Decision) -> Outcome {
     let (Some(wanted), Some(hub)) = (&inputs.wanted, &inputs.hub) else { return Outcome::Nothing };
+    let caller = hub.caller(class::of_write(inputs.standing()), &inputs.namespace);
     if decision.create {
         // What becomes of it is this object's own affair: the right to create is a right of its own at the hub.
-        return match hub.client.create_identity(&wanted.id).await {
+        return match caller.create_identity(&wanted.id).await {
             Ok(_) => Outcome::Created,
             Err(error) if error.kind() == Kind::Conflict => Outcome::Moved,
             Err(error) => Outcome::Failed(error),
@@ -46,7 +48,7 @@ pub(super) async fn execute(context: &Context, inputs: &Inputs, decision: &Decis
     let section = |patch: &Object| (!patch.is_empty()).then(|| patch.clone());
     let patch = TwinPatch { tags: section(&plan.patch.tags), desired: section(&plan.patch.desired) };
     let began = hub.views.begin();
-    let answer = hub.client.patch_twin(&wanted.id, &patch, IfMatch::Etag(&twin.etag)).await;
+    let answer = caller.patch_twin(&wanted.id, &patch, IfMatch::Etag(&twin.etag)).await;
     context.note_one(hub, &answer);
     match answer {
         Ok(twin) => Outcome::Written(hub.views.answer(wanted.id.clone(), twin, began)),

@@ -8,6 +8,7 @@ use kube::ResourceExt as _;
 
 use super::super::hubs::{Entry, Health, Hub, HubKey, Origin, connection_trouble, told};
 use super::super::{Context, Pace};
+use super::class::{self, Standing};
 use super::identity::Missing;
 use super::memory::Remembered;
 use super::peer::Peer;
@@ -16,7 +17,7 @@ use super::validate::{Wanted, validate};
 use crate::api::conditions::{Reason, Status, Verdict};
 use crate::api::device_twin::TwinAt;
 use crate::api::{DeviceTwin, DeviceTwinStatus, requested};
-use crate::hub::Kind;
+use crate::hub::{Caller, Kind};
 use crate::twin::plan::DriftPolicy;
 use crate::twin::rules::Arrays;
 use crate::twin::view::Twin;
@@ -41,6 +42,7 @@ pub(super) enum Freshness {
 
 /// Everything that the decision needs.
 pub(super) struct Inputs {
+    pub(super) goal: Goal,
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) created: Timestamp,
@@ -85,6 +87,11 @@ pub(super) enum Found {
 }
 
 impl Inputs {
+    /// What decides the class of a call.
+    pub(super) fn standing(&self) -> Standing {
+        Standing { goal: self.goal, generation: self.generation, observed: self.before.observed_generation }
+    }
+
     /// `mode: Observe`: nothing is ever written.
     pub(super) fn observes(&self) -> bool {
         self.wanted.as_ref().is_some_and(|wanted| wanted.observe)
@@ -135,7 +142,10 @@ pub(super) async fn gather(twin: &DeviceTwin, context: &Context, goal: Goal, fre
         (Ok(_), None) => Found::Unusable(unresolved(twin, context, &key, now)),
         (Ok(_), Some(Entry::Broken(verdict))) => Found::Unusable(verdict.clone()),
         (Ok(wanted), Some(Entry::Usable(hub))) => {
-            look(context, hub, wanted, freshness, asked || goal == Goal::RemoveKeys).await
+            let generation = twin.metadata.generation.unwrap_or_default();
+            let standing = Standing { goal, generation, observed: before.observed_generation };
+            let caller = hub.caller(class::of_read(standing, freshness), &key.namespace);
+            look(context, hub, &caller, wanted, freshness, asked || goal == Goal::RemoveKeys).await
         }
     };
     // Without a hub at hand it is the one that status is about: a ledger does not go out of date by that.
@@ -146,6 +156,7 @@ pub(super) async fn gather(twin: &DeviceTwin, context: &Context, goal: Goal, fre
         module_id: twin.spec.module_id.clone(),
     };
     Inputs {
+        goal,
         namespace: twin.namespace().unwrap_or_default(),
         name: twin.name_any(),
         created: twin.metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default(),
@@ -176,7 +187,14 @@ fn unresolved(twin: &DeviceTwin, context: &Context, key: &HubKey, now: Timestamp
 }
 
 /// The twin as the feed shows it; a GET for a twin never seen, or when a fresh read is asked for.
-async fn look(context: &Context, hub: &Arc<Hub>, wanted: &Wanted, freshness: Freshness, asked: bool) -> Found {
+async fn look(
+    context: &Context,
+    hub: &Arc<Hub>,
+    caller: &Caller<'_>,
+    wanted: &Wanted,
+    freshness: Freshness,
+    asked: bool,
+) -> Found {
     match hub.health() {
         Health::Unknown => {
             return Found::Unusable(Verdict::new(Status::False, Reason::Pending, "waiting for the hub's first answer"));
@@ -194,7 +212,7 @@ async fn look(context: &Context, hub: &Arc<Hub>, wanted: &Wanted, freshness: Fre
         };
     }
     let began = hub.views.begin();
-    let answer = hub.client.get_twin(&wanted.id).await;
+    let answer = caller.get_twin(&wanted.id).await;
     context.note_one(hub, &answer);
     match answer {
         Ok(twin) => Found::Read(hub.views.answer(wanted.id.clone(), twin, began)),
