@@ -1,6 +1,6 @@
 //! `HubConnection`: how to reach one IoT hub.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,8 @@ use super::shared::KeyRef;
     doc = "How to reach one IoT hub: host, credential, and how often to look.",
     validation = Rule::new("self.spec.host == oldSelf.spec.host")
         .message("spec.host cannot change: make another connection"),
+    validation = Rule::new("(self.spec.tier != 'F1' || self.spec.units == 1) && (self.spec.tier != 'S3' || self.spec.units <= 10)")
+        .message("a hub of tier F1 has one unit, one of tier S3 at most 10"),
     printcolumn(name = "Host", type_ = "string", json_path = ".spec.host"),
     printcolumn(name = "Tier", type_ = "string", json_path = ".spec.tier"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
@@ -42,8 +44,15 @@ pub struct HubConnectionSpec {
     pub host: String,
     /// The credential.
     pub auth: Auth,
-    /// The hub's pricing tier; it decides the default intervals.
+    /// The hub's pricing tier; it decides the hub's limits and the default intervals.
     pub tier: Tier,
+    /// How many units of the tier the hub has: 1 of F1, up to 200 of S1 and S2, up to 10 of S3.
+    #[serde(default = "one_unit")]
+    #[schemars(range(min = 1, max = 200))]
+    pub units: i32,
+    /// How much of the hub is taken.
+    #[serde(default)]
+    pub budget: Budget,
     /// How often the hub is asked what changed. Default 15s (F1: 5m), from 5s to 24h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('24h')")
@@ -71,8 +80,50 @@ pub struct HubConnectionSpec {
     pub ca_bundle: Option<CaBundle>,
 }
 
+fn one_unit() -> i32 {
+    1
+}
+
 fn status_interval() -> Duration {
     Duration::from_secs(5)
+}
+
+/// How much of a hub is taken, in percent. Connections to one host share it, by the smallest figures among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Budget {
+    /// Of the hub's documented rates of reads, writes, queries and identity operations.
+    #[serde(default = "Budget::percent")]
+    #[schemars(range(min = 1, max = 100))]
+    pub percent: i32,
+    /// The same with spec changes and deletions, which somebody waits for, counted in; at least as much as percent is taken.
+    #[serde(default = "Budget::burst_percent")]
+    #[schemars(range(min = 1, max = 100))]
+    pub burst_percent: i32,
+    /// Of the messages that the hub grants in a day. To stay within it, intervals are stretched.
+    #[serde(default = "Budget::daily_percent")]
+    #[schemars(range(min = 1, max = 100))]
+    pub daily_percent: i32,
+}
+
+impl Budget {
+    fn percent() -> i32 {
+        50
+    }
+
+    fn burst_percent() -> i32 {
+        80
+    }
+
+    fn daily_percent() -> i32 {
+        10
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { percent: Self::percent(), burst_percent: Self::burst_percent(), daily_percent: Self::daily_percent() }
+    }
 }
 
 /// The credential of a connection.
@@ -140,6 +191,9 @@ pub struct HubConnectionStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 8))]
     pub conditions: Vec<Condition>,
+    /// The budget of the hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetStatus>,
     /// The credential in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialStatus>,
@@ -156,4 +210,16 @@ pub struct CredentialStatus {
     /// The resourceVersion of the Secret that it was read from.
     #[schemars(length(max = 64))]
     pub secret_resource_version: String,
+}
+
+/// The budget of a hub.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BudgetStatus {
+    /// How many other connections lead to the same host, and share the budget.
+    #[schemars(range(min = 0))]
+    pub shared_with: i32,
+    /// The hub asked for fewer calls, or for none; until then it gets fewer, or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled_until: Option<Time>,
 }

@@ -166,6 +166,7 @@ fn record(
         observed_generation: generation,
         conditions: conditions::build(&before.conditions, generation, verdict, &[], Patience::None, now),
         last_handled_reconcile_at: None,
+        budget: None,
         credential: secret_version.map(|secret_resource_version| CredentialStatus { secret_resource_version }),
     }
 }

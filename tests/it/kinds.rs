@@ -86,7 +86,9 @@ async fn a_status_starts_before_the_first_look() {
     let twin = cluster.get(TWIN, "pump").await;
     assert_eq!((&twin["spec"]["mode"], &twin["spec"]["convergence"]["timeout"]), (&json!("Manage"), &json!("24h")));
     assert_eq!(cluster.get(QUERY, "all").await["spec"]["limit"], 100);
-    assert_eq!(cluster.get(CONNECTION, "plant-hub").await["spec"]["allowArrays"], false);
+    let hub = cluster.get(CONNECTION, "plant-hub").await["spec"].clone();
+    assert_eq!(hub["allowArrays"], false);
+    assert_eq!(hub["budget"], json!({"percent": 50, "burstPercent": 80, "dailyPercent": 10}));
 }
 
 /// The values that trip others.
@@ -165,6 +167,16 @@ async fn what_is_wrong_is_refused_with_a_clear_message() {
         (hub().set("spec.caBundle", json!({})), "caBundle needs exactly one of"),
         (hub().set("spec.auth", json!({})), "auth needs exactly one of"),
         (hub().set("spec.tier", json!("B1")), "supported values: \"F1\""),
+        (hub().set("spec.units", json!(0)), "spec.units in body should be greater than or equal to 1"),
+        (hub().set("spec.units", json!(201)), "spec.units in body should be less than or equal to 200"),
+        (hub().set("spec.tier", json!("F1")).set("spec.units", json!(2)), "a hub of tier F1 has one unit"),
+        (hub().set("spec.tier", json!("S3")).set("spec.units", json!(11)), "one of tier S3 at most 10"),
+        (
+            hub().set("spec.budget.percent", json!(0)),
+            "spec.budget.percent in body should be greater than or equal to 1",
+        ),
+        (hub().set("spec.budget.burstPercent", json!(101)), "spec.budget.burstPercent in body should be less than"),
+        (hub().set("spec.budget.dailyPercent", json!(0)), "spec.budget.dailyPercent in body should be greater than"),
         (query("all", &"x".repeat(8193)), "spec.query: Too long"),
         (query("all", ""), "spec.query in body should be at least 1 chars long"),
         (query("all", "SELECT * FROM devices").set("spec.interval", json!("9s")), "interval lies between 10s and 24h"),

@@ -26,11 +26,13 @@ pub fn query(name: &str, text: &str) -> Manifest {
     query.set("spec.query", json!(text)).set("spec.interval", json!("10s"))
 }
 
-/// A HubConnection with the shortest intervals, but for the sweep: a test that waits for it shortens it.
+/// A HubConnection with the shortest intervals, but for the sweep: a test that waits for it shortens it. The tier is the
+/// largest: the hubs of tests have no limits unless a test sets them.
 pub fn connection(host: &str) -> Manifest {
     hubtwin(CONNECTION, HUB)
         .set("spec.host", json!(host))
-        .set("spec.tier", json!("S1"))
+        .set("spec.tier", json!("S3"))
+        .set("spec.units", json!(10))
         .set("spec.auth.connectionString.secretKeyRef", json!({"name": HUB, "key": "connectionString"}))
         .set("spec.caBundle.secretKeyRef", json!({"name": HUB, "key": "ca.crt"}))
         .set("spec.pollInterval", json!("5s"))
