@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::conditions::{Patience, Reason, Status, Verdict};
 use crate::api::{DeviceTwin, HubConnection, TwinQuery};
+use crate::hub::Pools;
 
 pub mod backoff;
 mod clock;
@@ -35,6 +36,8 @@ pub struct Context {
     pub client: kube::Client,
     /// The hubs that can be reached, by connection.
     pub hubs: hubs::Hubs,
+    /// The budgets of the hubs, by host.
+    pub budgets: Arc<Pools>,
     /// The operator's own settings.
     pub settings: Settings,
     /// Counters for `/metrics`.

@@ -15,17 +15,19 @@ mod connection_string;
 mod error;
 mod host;
 mod observe;
+mod pool;
 mod transport;
 mod wire;
 
 pub use auth::Credential;
-pub use budget::Class;
+pub use budget::{Class, Lane, Size, Stretch, Tier};
 pub use caller::{Caller, Room};
 pub use client::{Client, Continuation, IfMatch, Page, TwinPatch};
 pub use connection_string::{ConnectionString, ConnectionStringError, Role};
 pub use error::{Error, Kind, Rejection};
 pub use host::{BadHost, Host};
 pub use observe::{Call, Observer, Operation, Outcome};
+pub use pool::{Pools, Readings, Seat, Wall};
 pub use transport::{ClientError, Settings};
 pub use wire::{BadRow, Identity};
 

@@ -11,9 +11,9 @@ use kube::runtime::reflector::ObjectRef;
 use super::hubs::{Entry, Health, Hub, HubKey, HubSettings};
 use super::{Context, backoff, feed, status};
 use crate::api::conditions::{self, Patience, Reason, Status, Verdict};
-use crate::api::hub_connection::{CredentialStatus, Tier};
+use crate::api::hub_connection::{CredentialStatus, HubConnectionSpec, Tier};
 use crate::api::{HubConnection, HubConnectionStatus, device_twin, requested};
-use crate::hub::Client;
+use crate::hub::{self, Client, Size};
 use crate::twin::plan::DriftPolicy;
 use crate::twin::rules::Arrays;
 
@@ -55,7 +55,7 @@ pub async fn reconcile(connection: Arc<HubConnection>, context: Arc<Context>) ->
         && asked.is_some()
         && asked != before.last_handled_reconcile_at
     {
-        hub.poll_now.notify_one();
+        hub.look_now();
     }
     let mut status = record(&before, generation, &verdict, secret_version, now);
     status.last_handled_reconcile_at = asked.or(before.last_handled_reconcile_at.clone());
@@ -101,14 +101,15 @@ fn put_in_place(
         }
         gather::Found::Loaded(loaded) => loaded,
     };
-    let (host, source) = (loaded.settings.host.to_string(), loaded.source);
+    let (host, source) = (loaded.settings.host.clone(), loaded.source);
     let version = source.first().cloned();
     match Client::new(loaded.settings) {
         Err(error) => {
             (broken(context, key, Verdict::new(Status::False, Reason::TlsFailed, error.to_string())), version)
         }
         Ok(client) => {
-            let hub = Arc::new(Hub::new(key.clone(), host, client, settings(connection), source));
+            let seat = context.budgets.seat(&host, size(connection));
+            let hub = Arc::new(Hub::new(key.clone(), client, seat, settings(connection), source));
             context.hubs.put(key.clone(), Entry::Usable(hub.clone()), context.settings.clock.now());
             feed::start(context.clone(), hub.clone());
             (Entry::Usable(hub), version)
@@ -141,6 +142,24 @@ fn settings(connection: &HubConnection) -> HubSettings {
             Some(device_twin::DriftPolicy::Report) => DriftPolicy::Report,
             Some(device_twin::DriftPolicy::Correct) | None => DriftPolicy::Correct,
         },
+    }
+}
+
+/// The hub's size, and the share of it that may be taken.
+fn size(connection: &HubConnection) -> Size {
+    let HubConnectionSpec { tier, units, budget, .. } = &connection.spec;
+    let count = |value: i32| u32::try_from(value).unwrap_or(1).max(1);
+    Size {
+        tier: match tier {
+            Tier::F1 => hub::Tier::F1,
+            Tier::S1 => hub::Tier::S1,
+            Tier::S2 => hub::Tier::S2,
+            Tier::S3 => hub::Tier::S3,
+        },
+        units: count(*units),
+        percent: count(budget.percent),
+        burst_percent: count(budget.burst_percent),
+        daily_percent: count(budget.daily_percent),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -12,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::feed::Judgement;
 use super::recovery::Recovery;
 use crate::api::conditions::{Reason, Status, Verdict};
+use crate::api::hub_connection::BudgetStatus;
 use crate::api::{DeviceTwin, HubRef, TwinQuery};
-use crate::hub::{Caller, Class, Client, Error, Kind, Room};
+use crate::hub::{Caller, Class, Client, Error, Kind, Lane, Room, Seat, Stretch};
 use crate::twin::id::TwinId;
 use crate::twin::plan::DriftPolicy;
 use crate::twin::rules::Arrays;
@@ -70,6 +72,8 @@ pub struct Hub {
     pub host: String,
     /// The client, with the connection's own credential; used by way of [`Hub::caller`] only.
     client: Client,
+    /// The connection's place in the budget of its host.
+    seat: Seat,
     /// The connection's settings.
     pub settings: HubSettings,
     /// Twins as last read, with this connection's credential.
@@ -112,11 +116,12 @@ pub enum Change {
 impl Hub {
     /// A hub that was not asked yet.
     #[must_use]
-    pub fn new(key: HubKey, host: String, client: Client, settings: HubSettings, source: Vec<String>) -> Self {
+    pub fn new(key: HubKey, client: Client, seat: Seat, settings: HubSettings, source: Vec<String>) -> Self {
         Self {
             key,
-            host,
+            host: client.host().to_string(),
             client,
+            seat,
             settings,
             views: Views::default(),
             recovery: Recovery::default(),
@@ -129,13 +134,41 @@ impl Hub {
 
     /// Makes calls of a class for the objects of a namespace.
     pub fn caller<'a>(&'a self, class: Class, namespace: &'a str) -> Caller<'a> {
-        Caller::new(&self.client, class, namespace)
+        Caller::new(&self.client, &self.seat, class, namespace)
     }
 
-    /// Whether work of a class, for an object of a namespace, may start: whether the first call that it needs would hardly
-    /// wait. Cheap, and takes nothing.
-    pub fn room(&self, _class: Class, _namespace: &str) -> Room {
-        Room::Now
+    /// Whether work of a class may start: whether the first call that it needs would hardly wait. Cheap, and takes nothing.
+    pub fn room(&self, class: Class) -> Room {
+        self.seat.room(class).map_or(Room::Now, |then| Room::At(then.into_std()))
+    }
+
+    /// By how much the connection's intervals are to be stretched, so that the hub's messages of the day last.
+    pub fn stretch(&self) -> Stretch {
+        self.seat.stretch()
+    }
+
+    /// Calls a second that may be made in a lane now, by all classes together.
+    pub fn rate(&self, lane: Lane) -> f64 {
+        self.seat.rate(lane)
+    }
+
+    /// The budget, as `status.budget` shows it.
+    pub fn budget_status(&self) -> BudgetStatus {
+        BudgetStatus {
+            shared_with: i32::try_from(self.seat.shared_with()).unwrap_or(i32::MAX),
+            throttled_until: self.seat.throttled_until().map(Time),
+        }
+    }
+
+    /// Polls now, also when the hub took no calls so far.
+    pub fn look_now(&self) {
+        self.seat.probe();
+        self.poll_now.notify_one();
+    }
+
+    /// The operator before this one was told to make fewer calls until then, as the status tells: so is this one.
+    pub fn honour(&self, throttled_until: Timestamp) {
+        self.seat.honour(throttled_until);
     }
 
     /// Whether the hub answers, as last seen.
@@ -387,6 +420,7 @@ impl All {
     fn stop(&mut self, key: HubKey, entry: Option<Entry>, went: Option<Timestamp>) {
         if let Some(Entry::Usable(hub)) = entry {
             hub.stop.cancel();
+            hub.seat.leave();
             if let Some(now) = went {
                 self.kept.insert(key, (hub, now));
             }

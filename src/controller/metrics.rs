@@ -1,9 +1,17 @@
 //! Counters of the operator. Labels come from closed sets.
 
+use std::sync::Arc;
+
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
+
+use crate::hub::Pools;
+
+mod budgets;
+
+use budgets::Budgets;
 
 type Labels = Vec<(&'static str, &'static str)>;
 
@@ -19,18 +27,19 @@ pub struct Metrics {
     pub reconciles: Family<Labels, Counter>,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// No call was made yet; the budgets are read each time the metrics are.
+    #[must_use]
+    pub fn new(budgets: Arc<Pools>) -> Self {
         let mut registry = Registry::with_prefix("hubtwin");
         let (hub_calls, status_writes, reconciles) = (Family::default(), Family::default(), Family::default());
         registry.register("hub_calls", "Calls to hubs, by operation and outcome", Family::clone(&hub_calls));
         registry.register("status_writes", "Status writes, by kind and outcome", Family::clone(&status_writes));
         registry.register("reconciles", "Reconciles, by kind", Family::clone(&reconciles));
+        registry.register_collector(Box::new(Budgets(budgets)));
         Self { registry, hub_calls, status_writes, reconciles }
     }
-}
 
-impl Metrics {
     /// The metrics in the OpenMetrics text format.
     #[must_use]
     pub fn text(&self) -> String {

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::hubs::{HubKey, Hubs};
 use super::{Context, Settings, Triggers, backoff, device_twin, events, hub_connection, metrics, status, twin_query};
 use crate::api::{DeviceTwin, HubConnection, TwinQuery};
+use crate::hub::Pools;
 
 /// Reconciles at once. A hub takes tens of calls a second; more at once would only queue there.
 const CONCURRENCY: u16 = 16;
@@ -40,6 +41,8 @@ pub async fn run(
     let (twins, twin_stream) = watched(&client, namespace, see_twin(peers.clone(), gone.clone()));
     let (queries, query_stream) = watched(&client, namespace, see_deleted(gone.clone(), gone_query));
     let (hubs, hub_stream) = watched(&client, namespace, see_deleted(gone, gone_hub));
+    let clock = settings.clock.clone();
+    let budgets = Arc::new(Pools::new(Arc::new(move || clock.now())));
     let context = Arc::new(Context {
         events: events::Events::new(client.clone()),
         client,
@@ -48,7 +51,8 @@ pub async fn run(
         listed: AtomicBool::new(false),
         started: settings.clock.now(),
         settings,
-        metrics: metrics::Metrics::default(),
+        metrics: metrics::Metrics::new(budgets.clone()),
+        budgets,
         twins: twins.clone(),
         queries: queries.clone(),
         connections: hubs.clone(),

@@ -1,6 +1,8 @@
 //! The calls: twins, queries, identities.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, IF_MATCH};
@@ -20,8 +22,15 @@ const ITEM_TYPE: HeaderName = HeaderName::from_static("x-ms-item-type");
 const CONTINUATION: HeaderName = HeaderName::from_static("x-ms-continuation");
 const PAGE_SIZE: HeaderName = HeaderName::from_static("x-ms-max-item-count");
 
-/// A hub's service API.
-pub struct Client(Transport);
+/// A hub's service API. Clones share connections.
+#[derive(Clone)]
+pub struct Client {
+    transport: Arc<Transport>,
+    tally: Option<Tally>,
+}
+
+/// The bytes of answers.
+pub(super) type Tally = Arc<AtomicUsize>;
 
 /// What a write changes, as merge patches; `null` removes a key. An absent section is left alone.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -63,13 +72,26 @@ impl Client {
     ///
     /// When the extra root certificates are none, or the system has no root certificates at all.
     pub fn new(settings: Settings) -> Result<Self, ClientError> {
-        Transport::new(settings).map(Self)
+        Transport::new(settings).map(|transport| Self { transport: Arc::new(transport), tally: None })
     }
 
     /// The hub's host.
     #[must_use]
     pub fn host(&self) -> &Host {
-        self.0.host()
+        self.transport.host()
+    }
+
+    /// The same client, which adds the bytes of its answers to a tally.
+    pub(super) fn tallied(&self, tally: &Tally) -> Self {
+        Self { transport: self.transport.clone(), tally: Some(tally.clone()) }
+    }
+
+    async fn call<T>(
+        &self,
+        request: Request<'_>,
+        read: impl FnOnce(Success) -> Result<T, Failure>,
+    ) -> Result<T, Error> {
+        self.transport.call(request, self.tally.as_deref(), read).await
     }
 
     /// Reads a twin.
@@ -86,7 +108,7 @@ impl Client {
             headers: HeaderMap::new(),
             body: None,
         };
-        self.0.call(request, |success| read_twin(success, id)).await
+        self.call(request, |success| read_twin(success, id)).await
     }
 
     /// Patches tags and desired properties in one write, and gives the twin after it.
@@ -115,7 +137,7 @@ impl Client {
             headers,
             body: Some(Value::Object(body)),
         };
-        self.0.call(request, |success| read_twin(success, id)).await
+        self.call(request, |success| read_twin(success, id)).await
     }
 
     /// Reads one page of a query. The hub's index lags behind its twins, by seconds as a rule.
@@ -137,7 +159,7 @@ impl Client {
             headers,
             body: Some(json!({"query": query})),
         };
-        self.0.call(request, read_page).await
+        self.call(request, read_page).await
     }
 
     /// Reads an identity, its key included.
@@ -154,7 +176,7 @@ impl Client {
             headers: HeaderMap::new(),
             body: None,
         };
-        self.0.call(request, |success| read_identity(success, id)).await
+        self.call(request, |success| read_identity(success, id)).await
     }
 
     /// Creates an identity with keys that the hub makes; its twin comes with it.
@@ -171,7 +193,7 @@ impl Client {
             headers: HeaderMap::new(),
             body: Some(Identity::new_body(id)),
         };
-        self.0.call(request, |success| read_identity(success, id)).await
+        self.call(request, |success| read_identity(success, id)).await
     }
 
     /// Deletes an identity in whatever state, with its twin and, for a device, its modules.
@@ -190,7 +212,7 @@ impl Client {
             headers,
             body: None,
         };
-        self.0.call(request, |_| Ok(())).await
+        self.call(request, |_| Ok(())).await
     }
 
     /// [`Client::get_identity`] of a device.
@@ -223,7 +245,7 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("host", self.0.host()).finish_non_exhaustive()
+        f.debug_struct("Client").field("host", self.host()).finish_non_exhaustive()
     }
 }
 

@@ -22,6 +22,12 @@ impl Host {
         &self.name
     }
 
+    /// The same with its port, so that the two ways to name one host are equal.
+    #[must_use]
+    pub fn with_port(&self) -> Self {
+        Self { name: self.name.clone(), port: Some(self.port.unwrap_or(443)) }
+    }
+
     /// The port, when one was given; 443 otherwise.
     #[must_use]
     pub fn port(&self) -> Option<u16> {

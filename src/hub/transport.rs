@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
@@ -111,15 +112,19 @@ impl Transport {
         &self.host
     }
 
-    /// Sends a request and hands its answer to `read`. The call's one outcome covers both.
+    /// Sends a request and hands its answer to `read`. The call's one outcome covers both; a tally gets the answer's bytes.
     pub(super) async fn call<T>(
         &self,
         request: Request<'_>,
+        tally: Option<&AtomicUsize>,
         read: impl FnOnce(Success) -> Result<T, Failure>,
     ) -> Result<T, Error> {
         let (operation, subject) = (request.operation, request.subject);
         let mut watch = Watch::start(self.observer.as_ref(), operation);
         let result = self.exchange(request, &mut watch.answer_bytes).await.and_then(read);
+        if let Some(tally) = tally {
+            tally.fetch_add(watch.answer_bytes, Ordering::Relaxed);
+        }
         watch.end(result.as_ref().map_or_else(Failure::outcome, |_| Outcome::Ok));
         result.map_err(|failure| Error::new(operation, subject, failure))
     }

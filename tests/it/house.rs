@@ -25,7 +25,7 @@ const TABLE: &[Row] = &[
     row("query", "twin", "serde serde_json jiff thiserror"),
     row("sas", "", "base64 hmac sha2 thiserror"),
     row("api", "twin", "serde serde_json schemars jiff kube k8s_openapi"),
-    row("hub", "twin sas", "serde serde_json jiff thiserror reqwest rustls http"),
+    row("hub", "twin sas", "serde serde_json jiff thiserror reqwest rustls http tokio"),
     row("manifest", "api twin query hub", "serde serde_json thiserror granit_parser k8s_openapi kube regex sha2"),
     row(
         "controller",

@@ -37,6 +37,20 @@ impl Class {
         Self::Sweep,
     ];
 
+    /// The share of a lane's rate, in percent, that a class gets whatever the classes before it ask for.
+    pub(super) fn floor(self) -> f64 {
+        if self == Self::Poll { 20.0 } else { 5.0 }
+    }
+
+    /// Whether it may use the rate for bursts: somebody waits for it.
+    pub(super) fn bursts(self) -> bool {
+        matches!(self, Self::SpecChange | Self::Deletion)
+    }
+
+    pub(super) fn index(self) -> usize {
+        self as usize
+    }
+
     /// A stable word for metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
