@@ -21,6 +21,7 @@ mod patient;
 mod plan;
 mod print;
 mod progress;
+mod ready;
 mod twin;
 
 /// Keeps Azure IoT Hub device twins and Kubernetes in step.
@@ -35,6 +36,8 @@ pub struct Cli {
 enum Command {
     /// Run the controllers
     Operator(operator::Args),
+    /// Ask an operator whether it is ready, and fail with what is missing
+    Ready(ready::Args),
     /// Run the local hub
     #[cfg(feature = "local-hub")]
     Hub(hub::Args),
@@ -78,6 +81,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Plan(args) => return plan::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Operator(args) => operator::run(args).await,
+        Command::Ready(args) => ready::run(args).await,
         #[cfg(feature = "local-hub")]
         Command::Hub(args) => hub::run(args).await,
         #[cfg(feature = "device")]

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::auth::{Names, Policy};
+use self::given::Given;
 use self::hub::Hub;
 use self::knobs::{Fault, Knobs};
 use self::machine::Machine;
@@ -27,6 +28,7 @@ pub mod auth;
 mod certificate;
 pub mod code;
 pub mod doubts;
+pub mod given;
 mod https;
 mod hub;
 mod index;
@@ -50,7 +52,7 @@ mod websocket;
 const MAX_CONNECTIONS: usize = 8192;
 
 /// How to run a hub.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Config {
     /// The address to listen on.
     pub listen: IpAddr,
@@ -64,6 +66,8 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// Where everything is kept; `None` for memory only.
     pub data: Option<PathBuf>,
+    /// A certificate and a key that somebody else made; `None`: the hub's own.
+    pub given: Option<Given>,
     /// Settings from the start.
     pub knobs: Knobs,
     /// Faults from the start.
@@ -80,6 +84,7 @@ impl Default for Config {
             admin_port: 0,
             hosts: vec!["localhost".to_owned()],
             data: None,
+            given: None,
             knobs: Knobs::default(),
             faults: Vec::new(),
         }
@@ -164,9 +169,16 @@ impl LocalHub {
             Some(Opened { store, keys, records }) => (keys, Machine::restore(records), Some(store)),
             None => (fresh_keys()?, Machine::default(), None),
         };
-        let Keys { authority, policies } = keys;
+        let Keys { authority, mut policies } = keys;
         let names = names(&config);
-        let tls = TlsAcceptor::from(authority.server_config(&names)?);
+        let (tls, ca_pem) = match &config.given {
+            None => (authority.server_config(&names)?, authority.certificate_pem().to_owned()),
+            Some(given) => {
+                given.set_key(&mut policies);
+                (tls::server_config(given.chain.clone(), given.key.clone_key())?, given.authority_pem.clone())
+            }
+        };
+        let tls = TlsAcceptor::from(tls);
         let hub = Hub::new(machine, policies, Names::new(names), store);
         hub.set_knobs(config.knobs.clone());
         config.faults.iter().cloned().for_each(|fault| _ = hub.faults().add(fault));
@@ -194,7 +206,7 @@ impl LocalHub {
         });
         tasks.close();
         let host = config.hosts.first().cloned().unwrap_or_else(|| "localhost".to_owned());
-        Ok(Running { hub, ca_pem: authority.certificate_pem().to_owned(), host, https, mqtt, admin, stop, tasks })
+        Ok(Running { hub, ca_pem, host, https, mqtt, admin, stop, tasks })
     }
 }
 

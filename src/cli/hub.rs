@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::files;
+use crate::local_hub::given::Given;
 use crate::local_hub::knobs::{self, BadSetting, Fault, Knobs, Setting};
 use crate::local_hub::{Config, LocalHub, Running};
 
@@ -33,6 +34,10 @@ pub(super) struct Args {
     /// Keep keys, certificates and twins in this folder; without it everything ends with the program
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Take the certificate and the key of the policy iothubowner from this folder, in place of made ones: tls.crt,
+    /// tls.key, ca.crt and sharedAccessKey, as of a Kubernetes Secret
+    #[arg(long, value_name = "DIR")]
+    identity: Option<PathBuf>,
     /// Settings of a bad day, as of the admin port's /knobs, for instance '{"limits": {"tier": "S1"}}'
     #[arg(long, value_name = "JSON", default_value = "{}", hide_default_value = true, value_parser = setting::<Knobs>)]
     knobs: Knobs,
@@ -46,11 +51,12 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     files::allow_many();
-    let Args { listen, https_port, mqtt_port, admin_port, hosts, data, knobs, faults, env_file } = args;
+    let Args { listen, https_port, mqtt_port, admin_port, hosts, data, identity, knobs, faults, env_file } = args;
     // Before anything is told to anybody, so that no signal is missed.
     let mut terminated = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("watch for SIGINT")?;
-    let config = Config { listen, https_port, mqtt_port, admin_port, hosts, data: data.clone(), knobs, faults };
+    let given = identity.as_deref().map(Given::read).transpose().context("read --identity")?;
+    let config = Config { listen, https_port, mqtt_port, admin_port, hosts, data: data.clone(), given, knobs, faults };
     let running = LocalHub::start(config).await?;
     if let Some(file) = &env_file {
         write_env(file, &running)?;

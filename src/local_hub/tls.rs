@@ -7,7 +7,7 @@ use rcgen::{
 };
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls_pki_types::PrivatePkcs8KeyDer;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde::{Deserialize, Serialize};
 
 use super::certificate::AnyCertificate;
@@ -71,13 +71,21 @@ impl Authority {
         let issuer = Issuer::new(authority_params()?, KeyPair::from_pem(&self.key_pem)?);
         let certificate = params.signed_by(&key, &issuer)?;
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-        let provider = Arc::new(default_provider());
-        let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-            .with_client_cert_verifier(Arc::new(AnyCertificate(provider)))
-            .with_single_cert(vec![certificate.der().clone()], key.into())?;
-        Ok(Arc::new(config))
+        server_config(vec![certificate.der().clone()], key.into())
     }
+}
+
+/// The settings of a server that shows this certificate.
+pub(super) fn server_config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let provider = Arc::new(default_provider());
+    let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_client_cert_verifier(Arc::new(AnyCertificate(provider)))
+        .with_single_cert(chain, key)?;
+    Ok(Arc::new(config))
 }
 
 fn authority_params() -> Result<CertificateParams, TlsError> {

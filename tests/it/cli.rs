@@ -38,7 +38,7 @@ fn text(bytes: Vec<u8>) -> String {
 #[test]
 fn help_and_version_are_printed() {
     let help = printed(&["--help"]);
-    for command in ["operator", "hub", "device", "crds", "check", "plan", "import", "twin", "completion"] {
+    for command in ["operator", "ready", "hub", "device", "crds", "check", "plan", "import", "twin", "completion"] {
         assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command}: {help}");
         let own = printed(&[command, "--help"]);
         assert!(own.contains(&format!("Usage: hubtwin {command}")), "{own}");
@@ -53,6 +53,13 @@ fn crds_and_completions_are_printed() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(printed(&["completion", shell]).contains("hubtwin"), "{shell}");
     }
+}
+
+#[test]
+fn an_operator_that_is_not_there_is_not_ready() {
+    let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it is bound").port();
+    let url = format!("http://127.0.0.1:{port}");
+    assert!(failure(&["ready", &url]).starts_with(&format!("hubtwin: ask {url}/readyz: ")));
 }
 
 #[test]

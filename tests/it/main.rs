@@ -6,6 +6,7 @@ mod contest;
 mod convergence;
 mod deletion;
 mod everywhere;
+mod given;
 mod house;
 mod identity;
 mod import;
