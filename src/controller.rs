@@ -67,7 +67,7 @@ pub struct Context {
     /// Asks for a reconcile from outside of the watch.
     pub triggers: Triggers,
     events: events::Events,
-    query_runs: twin_query::Runs,
+    query_runs: Arc<twin_query::Runs>,
     shutdown: CancellationToken,
     /// Something broke that nobody survives: the program is to end, and to say so.
     fatal: CancellationToken,

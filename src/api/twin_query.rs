@@ -90,6 +90,9 @@ pub struct TwinQueryStatus {
     /// When these results were first seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub results_time: Option<Time>,
+    /// How often the hub is asked now: the interval, or a multiple of it while the daily budget of the connection is short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_interval: Option<Duration>,
     /// The value of the annotation hubtwin.dev/reconcile-requested-at that was last acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::feed::Judgement;
 use super::recovery::Recovery;
+use super::twin_query::Questions;
 use crate::api::conditions::{Reason, Status, Verdict};
 use crate::api::hub_connection::BudgetStatus;
 use crate::api::{DeviceTwin, HubRef, TwinQuery};
@@ -80,6 +81,8 @@ pub struct Hub {
     pub views: Views,
     /// Twins whose versions went back.
     pub recovery: Recovery,
+    /// What TwinQueries ask.
+    pub questions: Questions,
     /// Asks the feed to poll now.
     pub poll_now: Notify,
     /// Ends the feed.
@@ -125,6 +128,7 @@ impl Hub {
             settings,
             views: Views::default(),
             recovery: Recovery::default(),
+            questions: Questions::default(),
             poll_now: Notify::new(),
             stop: CancellationToken::new(),
             source,

@@ -58,6 +58,14 @@ impl<S: Clone> Written<S> {
         Some(entries.get(object.meta().uid.as_ref()?)?.at?.elapsed())
     }
 
+    /// Changes what is kept of a status that we wrote: what is not needed to go on from it.
+    pub fn keep<K: Resource>(&self, object: &K, change: impl FnOnce(&mut S)) {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = object.meta().uid.as_ref().and_then(|uid| entries.get_mut(uid)) {
+            change(&mut entry.status);
+        }
+    }
+
     /// We changed something else of the object: what it is to go on from is the same, at another version.
     pub fn moved<K: Resource>(&self, object: &K, status: Option<S>, resource_version: String)
     where

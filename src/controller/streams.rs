@@ -38,9 +38,12 @@ pub async fn run(
     let namespace = settings.namespace.as_deref();
     let (gone, deleted) = mpsc::unbounded_channel();
     let peers = Arc::new(device_twin::Peers::default());
-    let (twins, twin_stream) = watched(&client, namespace, see_twin(peers.clone(), gone.clone()));
-    let (queries, query_stream) = watched(&client, namespace, see_deleted(gone.clone(), gone_query));
-    let (hubs, hub_stream) = watched(&client, namespace, see_deleted(gone, gone_hub));
+    let query_runs = Arc::new(twin_query::Runs::default());
+    let (twins, twin_stream) = watched(&client, namespace, whole, see_twin(peers.clone(), gone.clone()));
+    let runs = query_runs.clone();
+    let lean = move |query: &mut TwinQuery| twin_query::lean(&runs, query);
+    let (queries, query_stream) = watched(&client, namespace, lean, see_deleted(gone.clone(), gone_query));
+    let (hubs, hub_stream) = watched(&client, namespace, whole, see_deleted(gone, gone_hub));
     let clock = settings.clock.clone();
     let budgets = Arc::new(Pools::new(Arc::new(move || clock.now())));
     let context = Arc::new(Context {
@@ -62,7 +65,7 @@ pub async fn run(
         memory: device_twin::Memory::default(),
         peers,
         triggers: Triggers { twins: twin_sender, queries: query_sender, hubs: hub_sender },
-        query_runs: twin_query::Runs::default(),
+        query_runs,
         shutdown: shutdown.clone(),
         fatal: fatal.clone(),
     });
@@ -146,11 +149,7 @@ async fn forget(context: &Context, mut deleted: mpsc::UnboundedReceiver<Gone>) {
                 // Whoever waits for the leaves of this object may take them.
                 others.into_iter().for_each(|other| context.triggers.twin(other));
             }
-            Gone::Query(uid) => {
-                context.written_queries.forget(&uid);
-                context.query_runs.forget(&uid);
-                context.backoff.forget(&uid);
-            }
+            Gone::Query(uid) => twin_query::gone(context, &uid),
         }
     }
 }
@@ -160,11 +159,15 @@ async fn forget(context: &Context, mut deleted: mpsc::UnboundedReceiver<Gone>) {
 #[error("a controller or a feed stopped by itself")]
 pub struct Stopped;
 
-/// The store of a kind, and the stream of its changes that matter: a new generation, another annotation. Our own status
+/// Of this kind all is kept but the managed fields.
+fn whole<K>(_: &mut K) {}
+
+/// The store of a kind, made `lean` on arrival, and the stream of its changes that matter: a new generation, another annotation. Our own status
 /// writes reach the store and start no reconcile. An object that cannot be decoded is told and passed over.
 fn watched<K>(
     client: &kube::Client,
     namespace: Option<&str>,
+    mut lean: impl FnMut(&mut K) + Send + 'static,
     mut see: impl FnMut(&Event<K>) + Send + 'static,
 ) -> (Store<K>, Changes<K>)
 where
@@ -178,7 +181,10 @@ where
     let (store, writer) = reflector::store();
     let stream = watch::watcher(api, watcher::Config::default().any_semantic())
         .filter_map(|event| future::ready(decoded(event)))
-        .modify(|object| object.managed_fields_mut().clear())
+        .modify(move |object: &mut K| {
+            object.managed_fields_mut().clear();
+            lean(object);
+        })
         .default_backoff()
         .reflect(writer)
         .inspect(move |event| {

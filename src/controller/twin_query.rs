@@ -1,45 +1,61 @@
 //! TwinQuery: asks the hub, compares, and writes when the results changed.
+//!
+//! A reconcile never waits for the hub. It sets a question off, which runs by itself, is shared with whoever asks the same,
+//! and has every one of them reconciled when the answer is there. So an edit counts at once, whatever is under way.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::hubs::{Entry, Health, HubKey, connection_trouble, told};
-use super::{Context, backoff, status};
-use crate::api::conditions::{self, Patience, Reason, Status, Verdict};
-use crate::api::{JsonObject, TwinQuery, TwinQueryStatus, requested};
-use crate::hub::{Caller, Class, Error, Kind};
+use super::hubs::{Entry, Health, Hub, HubKey};
+use super::{Context, backoff, metrics, status};
+use crate::api::conditions::Reason;
+use crate::api::{TwinQuery, TwinQueryStatus, requested};
+use crate::hub::{Class, Room};
 
+mod question;
+mod read;
+mod record;
 mod results;
+mod rows;
+mod runs;
+mod write;
 
-use results::{Results, Rows};
+pub use question::Questions;
+pub use runs::Runs;
 
-/// Results older than this many intervals are stale.
-const STALE_AFTER: u32 = 3;
+use question::{Answer, Look, Question, Want};
+use read::Failed;
+use record::{Inputs, Outcome};
+use results::Shown;
+use runs::{Due, later, passed};
 
-/// When each query last ran, by uid, and for which text.
-#[derive(Default)]
-pub struct Runs(Mutex<HashMap<String, Run>>);
-
-#[derive(Clone)]
-struct Run {
-    /// The generation that the last run worked for; `None`: it is due.
-    generation: Option<i64>,
-    first_seen: Timestamp,
-    worked: Option<Timestamp>,
+/// What a reconcile works with.
+struct Subject<'a> {
+    query: &'a TwinQuery,
+    context: &'a Arc<Context>,
+    uid: String,
+    generation: i64,
+    /// The status to go on from; its rows are left out, see [`lean`].
+    before: TwinQueryStatus,
+    /// The version that a write is to carry.
+    resource_version: String,
+    now: Timestamp,
 }
 
+/// What a look came to.
 enum Found {
-    Suspended,
+    /// Nothing is due.
     NotYet(Duration),
-    Unusable(Verdict),
-    Rejected(Verdict),
-    Rows(Rows),
+    /// The budget has no room yet.
+    NoRoom(Duration),
+    /// What is to be told.
+    Told(Outcome),
 }
 
 /// One reconcile of a TwinQuery.
@@ -48,186 +64,257 @@ pub async fn reconcile(query: Arc<TwinQuery>, context: Arc<Context>) -> Result<A
     if query.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    let uid = query.uid().unwrap_or_default();
     let (before, resource_version) = context.written_queries.newest(&*query, query.status.as_ref());
-    let before = before.unwrap_or_else(|| TwinQueryStatus { observed_generation: -1, ..TwinQueryStatus::default() });
-    let found = gather(&query, &context, &before, &uid).await;
-    let now = context.settings.clock.now();
-    let since = context.query_runs.since(&uid, now);
-    let interval = query.spec.interval.get();
-    let stale = passed(since, now) > interval * STALE_AFTER;
-    let pace = &context.settings.pace;
-    let next = match &found {
-        Found::NotYet(left) => return Ok(Action::requeue(*left)),
-        Found::Suspended => pace.calm,
-        Found::Rejected(_) => pace.rejected,
-        Found::Unusable(verdict) if verdict.reason == Reason::Pending => Duration::from_secs(1),
-        Found::Unusable(_) => interval.min(pace.waiting),
-        Found::Rows(_) => interval,
+    let subject = Subject {
+        query: &query,
+        context: &context,
+        uid: query.uid().unwrap_or_default(),
+        generation: query.metadata.generation.unwrap_or_default(),
+        before: before.unwrap_or_else(|| TwinQueryStatus { observed_generation: -1, ..TwinQueryStatus::default() }),
+        resource_version,
+        now: context.settings.clock.now(),
     };
-    let status = record(&query, &before, found, stale, context.settings.patience(), now);
-    if status != before {
-        let write = status::write(&context, &context.written_queries, &*query, &resource_version, &status).await?;
-        if write == status::Write::Conflict {
-            context.query_runs.due(&uid, now);
-            return Ok(Action::requeue(Duration::from_secs(1)));
-        }
-    }
-    Ok(Action::requeue(backoff::jittered(next)))
-}
-
-async fn gather(query: &TwinQuery, context: &Context, before: &TwinQueryStatus, uid: &str) -> Found {
-    if query.spec.suspend {
-        return Found::Suspended;
-    }
-    let key = HubKey::of_query(query);
-    let hub = match context.hubs.get(&key) {
-        None => return Found::Unusable(context.unresolved(&key)),
-        Some(Entry::Broken(verdict)) => return Found::Unusable(verdict),
-        Some(Entry::Usable(hub)) => hub,
+    subject.meet();
+    let interval = subject.interval();
+    let (outcome, next) = match subject.gather(interval) {
+        Found::NotYet(left) => return Ok(Action::requeue(left)),
+        Found::NoRoom(left) => (Outcome::Waiting("waiting for room in the budget of the hub"), Some(left)),
+        Found::Told(outcome) => (outcome, None),
     };
-    match hub.health() {
-        Health::Up => {}
-        Health::Down(verdict) => return Found::Unusable(verdict),
-        Health::Unknown => {
-            let text = "waiting for the hub's first answer";
-            return Found::Unusable(Verdict::new(Status::False, Reason::Pending, text));
-        }
+    let written = subject.tell(&outcome, interval).await?;
+    context.backoff.forget(&subject.uid);
+    if written == status::Write::Conflict {
+        return Ok(Action::requeue(Duration::from_secs(1)));
     }
-    let (generation, now) = (query.metadata.generation.unwrap_or_default(), context.settings.clock.now());
-    let asked = requested(query);
-    let handled = asked.is_none() || asked == before.last_handled_reconcile_at;
-    if handled && let Some(left) = context.query_runs.too_early(uid, generation, query.spec.interval.get(), now) {
-        return Found::NotYet(left);
-    }
-    context.query_runs.due(uid, now);
-    let caller = hub.caller(Class::TwinQuery, &key.namespace);
-    let answer = ask(&caller, &query.spec.query, usize::try_from(query.spec.limit).unwrap_or(1)).await;
-    context.note_one(&hub, &answer);
-    match answer {
-        Ok(rows) => {
-            context.query_runs.succeed(uid, generation, now);
-            Found::Rows(rows)
-        }
-        Err(error) if error.kind() == Kind::BadRequest => {
-            Found::Rejected(Verdict::new(Status::False, Reason::QueryRejected, error.to_string()))
-        }
-        Err(error) => {
-            let reason = connection_trouble(&error).unwrap_or(Reason::HubUnreachable);
-            Found::Unusable(Verdict::new(Status::False, reason, told(&error)))
-        }
-    }
+    let after = subject.settle(&outcome, interval);
+    Ok(Action::requeue(next.unwrap_or(after)))
 }
 
-/// Reads until one row more than is shown.
-async fn ask(caller: &Caller<'_>, text: &str, limit: usize) -> Result<Rows, Error> {
-    let page_size = u32::try_from(limit.saturating_add(1)).unwrap_or(u32::MAX).min(100);
-    let mut rows = Rows::default();
-    let mut next = None;
-    loop {
-        let page = caller.query(text, page_size, next.as_ref()).await?;
-        rows.item_type = page.item_type;
-        rows.rows.extend(page.rows);
-        next = page.continuation;
-        if next.is_none() || rows.rows.len() > limit {
-            return Ok(rows);
-        }
-    }
-}
-
-fn record(
-    query: &TwinQuery,
-    before: &TwinQueryStatus,
-    found: Found,
-    stale: bool,
-    patience: Patience,
-    now: Timestamp,
-) -> TwinQueryStatus {
-    let generation = query.metadata.generation.unwrap_or_default();
-    let has_results = before.results.is_some();
-    let mut status = before.clone();
-    let ready = match found {
-        Found::Suspended if has_results => Verdict::new(Status::True, Reason::Suspended, "spec.suspend is true"),
-        Found::Suspended => Verdict::new(Status::False, Reason::Suspended, "spec.suspend is true"),
-        // Not looked at yet: the status that the object began with says so.
-        Found::Unusable(verdict) if verdict.reason == Reason::Pending => return status,
-        // A run that fails keeps the last good results and Ready as it was, until they are stale.
-        Found::Unusable(_) if has_results && !stale => return status,
-        Found::Unusable(verdict) if has_results => {
-            let text = format!("the results are older than three intervals: {}", verdict.message);
-            Verdict::new(Status::False, Reason::Stale, text)
-        }
-        Found::NotYet(_) => return status,
-        Found::Rejected(verdict) => {
-            status.last_handled_reconcile_at = requested(query).or(status.last_handled_reconcile_at);
-            verdict
-        }
-        Found::Unusable(verdict) => verdict,
-        Found::Rows(rows) => {
-            let limit = usize::try_from(query.spec.limit).unwrap_or(1);
-            let Results { item_type, rows, truncated } = results::shape(rows, limit);
-            let rows: Vec<JsonObject> = rows.into_iter().map(JsonObject).collect();
-            let same = status.results.as_ref().is_some_and(|before| results::same(before, &rows));
-            if !same || status.truncated != Some(truncated) {
-                status.results_time = Some(Time(now));
-                status.count = i64::try_from(rows.len()).ok();
-                status.results = Some(rows);
+impl Subject<'_> {
+    /// What is remembered of a query that is seen for the first time.
+    fn meet(&self) {
+        let observed = self.before.observed_generation == self.generation;
+        self.context.query_runs.with(&self.uid, |run| {
+            if run.first_seen.is_none() {
+                run.first_seen = Some(self.now);
+                run.name = Some((self.query.namespace().unwrap_or_default(), self.query.name_any()));
+                run.text = observed.then(|| runs::fingerprint(&self.query.spec.query));
             }
-            status.truncated = Some(truncated);
-            status.item_type = Some(item_type);
-            status.last_handled_reconcile_at = requested(query).or(status.last_handled_reconcile_at);
-            Verdict::new(Status::True, Reason::Fresh, "the results are those of the last run")
-        }
-    };
-    status.observed_generation = generation;
-    status.conditions = conditions::build(&before.conditions, generation, &ready, &[], patience, now);
-    status
-}
-
-/// How much time passed; none if the clock was set back.
-fn passed(since: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(now.duration_since(since)).unwrap_or_default()
-}
-
-impl Runs {
-    fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, Run>) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// How long until the next run; `None` when it is due, or the text changed.
-    fn too_early(&self, uid: &str, generation: i64, interval: Duration, now: Timestamp) -> Option<Duration> {
-        // Requeues are jittered by a fifth: a little before the interval is due.
-        let due = interval.mul_f64(0.75);
-        self.with(|runs| {
-            let run = runs.get(uid).filter(|run| run.generation == Some(generation))?;
-            due.checked_sub(passed(run.worked?, now)).filter(|left| !left.is_zero())
-        })
-    }
-
-    fn run<T>(&self, uid: &str, now: Timestamp, work: impl FnOnce(&mut Run) -> T) -> T {
-        let first = || Run { generation: None, first_seen: now, worked: None };
-        self.with(|runs| work(runs.entry(uid.to_owned()).or_insert_with(first)))
-    }
-
-    /// When the query last worked, else when it was first seen.
-    fn since(&self, uid: &str, now: Timestamp) -> Timestamp {
-        self.run(uid, now, |run| run.worked.unwrap_or(run.first_seen))
-    }
-
-    /// The next reconcile runs the query.
-    fn due(&self, uid: &str, now: Timestamp) {
-        self.run(uid, now, |run| run.generation = None);
-    }
-
-    fn succeed(&self, uid: &str, generation: i64, now: Timestamp) {
-        self.run(uid, now, |run| {
-            run.generation = Some(generation);
-            run.worked = Some(now);
         });
     }
 
-    /// Forgets an object that is gone.
-    pub fn forget(&self, uid: &str) {
-        self.with(|runs| runs.remove(uid));
+    /// How often the hub is to be asked now.
+    fn interval(&self) -> Duration {
+        let hub = match self.context.hubs.get(&HubKey::of_query(self.query)) {
+            Some(Entry::Usable(hub)) => Some(hub),
+            _ => None,
+        };
+        let stretch = hub.map_or(1, |hub| hub.stretch().twin_query);
+        self.query.spec.interval.get().saturating_mul(stretch)
+    }
+
+    fn gather(&self, interval: Duration) -> Found {
+        if self.query.spec.suspend {
+            self.asks(None);
+            return Found::Told(Outcome::Suspended);
+        }
+        let key = HubKey::of_query(self.query);
+        let hub = match self.context.hubs.get(&key) {
+            None => return Found::Told(Outcome::Unusable(self.context.unresolved(&key))),
+            Some(Entry::Broken(verdict)) => return Found::Told(Outcome::Unusable(verdict)),
+            Some(Entry::Usable(hub)) => hub,
+        };
+        match hub.health() {
+            Health::Up => self.look(&hub, interval),
+            Health::Down(verdict) => Found::Told(Outcome::Unusable(verdict)),
+            Health::Unknown => Found::Told(Outcome::Waiting("waiting for the hub's first answer")),
+        }
+    }
+
+    /// Asks the hub, or shares what others are told.
+    fn look(&self, hub: &Arc<Hub>, interval: Duration) -> Found {
+        let question = Question { text: self.query.spec.query.clone() };
+        self.asks(Some((hub, &question)));
+        let request = self.request();
+        let due =
+            self.context.query_runs.with(&self.uid, |run| run.due(self.generation, self.longest(interval), self.now));
+        if let (None, Due::In(left)) = (request, due) {
+            return Found::NotYet(left);
+        }
+        let want = Want {
+            rows: usize::try_from(self.query.spec.limit).unwrap_or(1),
+            since: earlier(self.now, interval / 2),
+            not_before: request.unwrap_or(Timestamp::MIN),
+        };
+        match hub.questions.look(&question, &self.uid, ObjectRef::from_obj(self.query), want) {
+            Look::Answered(answer) => Found::Told(Outcome::Answered(answer)),
+            Look::UnderWay => Found::Told(Outcome::Waiting("waiting for the answer of the hub")),
+            Look::Ask(rows) => {
+                let namespace = self.query.namespace().unwrap_or_default();
+                if let Room::At(time) = hub.room(Class::TwinQuery) {
+                    let left = time.saturating_duration_since(std::time::Instant::now());
+                    return Found::NoRoom(left.max(Duration::from_millis(100)));
+                }
+                ask(self.context, hub, question, namespace, rows, self.now);
+                Found::Told(Outcome::Waiting("waiting for the answer of the hub"))
+            }
+        }
+    }
+
+    /// The longest that a query can be settled for.
+    fn longest(&self, interval: Duration) -> Duration {
+        interval.max(self.context.settings.pace.rejected).saturating_mul(2)
+    }
+
+    /// Since when a look is requested that was not yet had.
+    fn request(&self) -> Option<Timestamp> {
+        let asked =
+            requested(self.query).filter(|asked| self.before.last_handled_reconcile_at.as_ref() != Some(asked))?;
+        self.context.query_runs.with(&self.uid, |run| match &run.request {
+            Some((known, seen)) if *known == asked => Some(*seen),
+            _ => {
+                run.request = Some((asked, self.now));
+                Some(self.now)
+            }
+        })
+    }
+
+    /// Notes what is asked where; what was asked before is asked no more.
+    fn asks(&self, now: Option<(&Arc<Hub>, &Question)>) {
+        let left = self.context.query_runs.with(&self.uid, |run| {
+            let same = match (&run.asks, now) {
+                (Some((hub, question)), Some((now, asks))) => {
+                    std::ptr::eq(hub.as_ptr(), Arc::as_ptr(now)) && question == asks
+                }
+                (None, None) => true,
+                _ => false,
+            };
+            if same {
+                return None;
+            }
+            std::mem::replace(&mut run.asks, now.map(|(hub, question)| (Arc::downgrade(hub), question.clone())))
+        });
+        runs::leave(left.as_ref(), &self.uid);
+    }
+
+    /// Writes the status if anything in it changed.
+    async fn tell(&self, outcome: &Outcome, interval: Duration) -> Result<status::Write, status::WriteError> {
+        let runs = &self.context.query_runs;
+        let shown = runs.shown(&self.uid);
+        let text = runs::fingerprint(&self.query.spec.query);
+        let (since, same_text) = runs.with(&self.uid, |run| (run.since(self.now), run.text == Some(text)));
+        let inputs = Inputs {
+            query: self.query,
+            before: &self.before,
+            shown: &shown,
+            same_text,
+            interval,
+            age: passed(since, self.now),
+            patience: self.context.settings.patience(),
+            now: self.now,
+        };
+        let next = record::record(&inputs, outcome);
+        if let Outcome::Answered(Answer { outcome, .. }) = outcome
+            && outcome.is_ok()
+        {
+            let name = metrics::named(&self.query.namespace().unwrap_or_default(), &self.query.name_any());
+            self.context.metrics.query_rows.get_or_create(&name).set(next.status.count.unwrap_or_default());
+        }
+        write::write(self, next).await
+    }
+
+    /// The outcome is told: what it means for the next run, which is due after the duration that it answers.
+    fn settle(&self, outcome: &Outcome, interval: Duration) -> Duration {
+        let pace = &self.context.settings.pace;
+        let retry = interval.min(pace.waiting);
+        match outcome {
+            Outcome::Suspended => backoff::jittered(pace.calm),
+            Outcome::Unusable(verdict) if verdict.reason == Reason::Pending => Duration::from_secs(1),
+            Outcome::Unusable(_) => backoff::jittered(retry),
+            // Whoever waits is told; this look is for results that grow stale meanwhile.
+            Outcome::Waiting(_) => {
+                let since = self.context.query_runs.with(&self.uid, |run| run.since(self.now));
+                let stale = later(since, interval.saturating_mul(3));
+                passed(self.now, stale).clamp(Duration::from_secs(1), pace.calm)
+            }
+            Outcome::Answered(answer) => {
+                let due = self.answered(answer, interval, retry);
+                self.context.query_runs.with(&self.uid, |run| {
+                    if let Some((hub, question)) = &run.asks
+                        && let Some(hub) = hub.upgrade()
+                    {
+                        hub.questions.taken(question, &self.uid);
+                    }
+                });
+                due
+            }
+        }
+    }
+
+    fn answered(&self, answer: &Answer, interval: Duration, retry: Duration) -> Duration {
+        let text = &self.query.spec.query;
+        let due = match &*answer.outcome {
+            Ok(_) => runs::again(text, answer.came, interval),
+            Err(Failed::Rejected(_)) => later(self.now, backoff::jittered(self.context.settings.pace.rejected)),
+            Err(Failed::Trouble { pause, .. }) => return backoff::jittered(retry.max(pause.unwrap_or_default())),
+        };
+        let worked = answer.outcome.is_ok();
+        self.context.query_runs.with(&self.uid, |run| {
+            run.settled = Some((self.generation, due));
+            if worked {
+                run.worked = Some(answer.came);
+                run.text = Some(runs::fingerprint(text));
+            }
+        });
+        if worked {
+            let name = metrics::named(&self.query.namespace().unwrap_or_default(), &self.query.name_any());
+            self.context.metrics.query_answered.get_or_create(&name).set(answer.came.as_second());
+        }
+        passed(self.now, due)
+    }
+}
+
+/// A time that much earlier.
+fn earlier(time: Timestamp, by: Duration) -> Timestamp {
+    time.checked_sub(by).unwrap_or(Timestamp::MIN)
+}
+
+/// Sets a question off. Who waits for its answer is reconciled when it is there.
+fn ask(context: &Arc<Context>, hub: &Arc<Hub>, question: Question, namespace: String, rows: usize, now: Timestamp) {
+    let spawn = {
+        let (context, hub, question) = (context.clone(), hub.clone(), question.clone());
+        move || {
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                let note = |result: &_| context.note_one(&hub, result);
+                let outcome = tokio::select! {
+                    outcome = read::rows(&hub, &namespace, &question.text, rows, &note) => outcome,
+                    () = hub.stop.cancelled() => return,
+                    () = context.shutdown.cancelled() => return,
+                };
+                let told = hub.questions.end(&question, outcome, context.settings.clock.now());
+                told.into_iter().for_each(|user| context.triggers.query(user));
+            }))
+        }
+    };
+    hub.questions.begin(&question, now, rows, spawn);
+}
+
+/// Takes the rows out of a status that passes by: what tells whether others differ is enough.
+pub(super) fn lean(runs: &Runs, query: &mut TwinQuery) {
+    let version = query.resource_version().unwrap_or_default();
+    let rows = query.status.as_mut().and_then(|status| status.results.take());
+    if let Some(uid) = query.uid() {
+        runs.show(&uid, &version, rows.as_deref().map(Shown::of));
+    }
+}
+
+/// Forgets a query that is gone.
+pub(super) fn gone(context: &Context, uid: &str) {
+    context.written_queries.forget(uid);
+    context.backoff.forget(uid);
+    if let Some((namespace, name)) = context.query_runs.forget(uid) {
+        let name = metrics::named(&namespace, &name);
+        context.metrics.query_rows.remove(&name);
+        context.metrics.query_answered.remove(&name);
     }
 }

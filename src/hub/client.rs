@@ -51,7 +51,7 @@ pub enum IfMatch<'a> {
 }
 
 /// Where the next page of a query begins. Goes back with the same query and page size.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Continuation(HeaderValue);
 
 /// One page of a query's rows.
@@ -159,7 +159,8 @@ impl Client {
             headers,
             body: Some(json!({"query": query})),
         };
-        self.call(request, read_page).await
+        let read = |success| read_page(success).and_then(|page| leads_on(page, continuation));
+        self.call(request, read).await
     }
 
     /// Reads an identity, its key included.
@@ -306,6 +307,16 @@ fn read_identity(success: Success, id: &TwinId) -> Result<Identity, Failure> {
     same(&identity.id, id).map(|()| identity)
 }
 
+/// A page that leads back to itself would be read for ever.
+fn leads_on(page: Page, from: Option<&Continuation>) -> Result<Page, Failure> {
+    match (&page.continuation, from) {
+        (Some(next), Some(from)) if next == from => {
+            Err(Failure::new(Kind::Unreachable, "a page that leads back to itself: reading was given up"))
+        }
+        _ => Ok(page),
+    }
+}
+
 fn read_page(success: Success) -> Result<Page, Failure> {
     let Value::Array(rows) = read_json(&success.body)? else { return Err(not_the_hubs(BadRow::NotAnObject)) };
     let item_type = success.headers.get(ITEM_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -346,6 +357,14 @@ mod tests {
         let more = page(Some("secret"));
         assert_eq!((more.rows.len(), more.item_type.as_str()), (1, "Raw"));
         assert_eq!(format!("{:?}", more.continuation), "Some(Continuation(6 bytes))");
+    }
+
+    #[test]
+    fn a_page_that_leads_back_to_itself_is_an_end() {
+        let token = |text: &'static str| Continuation(HeaderValue::from_static(text));
+        let page = || Page { rows: Vec::new(), item_type: String::new(), continuation: Some(token("a")) };
+        assert!(leads_on(page(), None).is_ok() && leads_on(page(), Some(&token("b"))).is_ok());
+        assert_eq!(leads_on(page(), Some(&token("a"))).unwrap_err().kind, Kind::Unreachable);
     }
 
     #[test]

@@ -26,7 +26,8 @@ fn numbers_equal(a: &Number, b: &Number) -> bool {
 }
 
 /// The value of a number without a fraction, however it is written; `None` for all others and for the very large.
-pub(super) fn whole(number: &Number) -> Option<i128> {
+#[must_use]
+pub fn whole(number: &Number) -> Option<i128> {
     let float = || number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 1e38);
     #[expect(clippy::cast_possible_truncation, reason = "it has no fraction and is within the range")]
     let from_float = || float().map(|float| float as i128);

@@ -64,7 +64,9 @@ const PURE: &[&str] = &[
     "controller/feed/queries.rs",
     "controller/feed/rows.rs",
     "controller/hub_connection/allowed.rs",
+    "controller/twin_query/record.rs",
     "controller/twin_query/results.rs",
+    "controller/twin_query/rows.rs",
 ];
 
 const IMPURE: &[&str] =

@@ -1,6 +1,5 @@
 //! Integration tests, one binary: this file is only the list of modules.
 
-mod budget;
 mod check;
 mod cli;
 mod contest;

@@ -1,8 +1,11 @@
 //! TwinQuery: what the hub answers, kept in status.
 
+use std::time::{Duration, Instant};
+
+use hubtwin::local_hub::knobs::{Effect, Fault, WrongToken};
 use serde_json::{Value, json};
 
-use super::support::{QUERY, Stage, eventually, is_true, query};
+use super::support::{CONNECTION, QUERY, Stage, eventually, is_true, query};
 
 const FRESH: &str = "Ready=True Fresh";
 
@@ -13,6 +16,7 @@ async fn stage_with_devices() -> Stage {
         stage.register(id).await;
         stage.foreign_patch(id, json!({"tags": {"plant": plant}, "properties": {"desired": {"on": true}}})).await;
     }
+    stage.sees(CONNECTION, "plant-hub", "Ready=True Connected").await;
     stage
 }
 
@@ -31,6 +35,7 @@ async fn results_are_shown_sorted_without_what_moves() {
     stage.apply(&query("count", "SELECT COUNT() AS n FROM devices")).await;
 
     let north = stage.sees(QUERY, "north", FRESH).await;
+    assert_eq!(north["effectiveInterval"], "10s");
     assert_eq!((ids(&north), &north["count"], &north["truncated"]), (vec!["a", "c"], &json!(2), &json!(false)));
     assert_eq!(north["itemType"], "Twin");
     let row = &north["results"][0];
@@ -97,5 +102,147 @@ async fn a_rejected_query_says_where_and_an_edit_counts_at_once() {
     stage.apply(&asked("SELECT * FROM devices").set("spec.suspend", json!(true))).await;
     let status = stage.sees(QUERY, "mine", "Ready=True Suspended").await;
     assert_eq!(ids(&status), ["a", "b", "c"]);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn the_same_question_is_asked_once_for_all() {
+    let stage = stage_with_devices().await;
+    let since = stage.last_call().await;
+    for n in 0..100 {
+        let text = format!("SELECT * FROM devices WHERE tags.line != {}", n % 20);
+        stage.apply(&query(&format!("q{n}"), &text)).await;
+    }
+    for n in 0..100 {
+        stage.sees(QUERY, &format!("q{n}"), FRESH).await;
+    }
+    let asked = || async { stage.calls(since).await.iter().filter(|call| call.operation == "query").count() };
+    let (at_first, began) = (asked().await, Instant::now());
+    // One that comes when half of the interval has passed asks anew, and so begins another round for its text.
+    assert!((20..100).contains(&at_first), "{at_first}");
+    let asked = eventually("two further rounds", || async {
+        let count = asked().await - at_first;
+        if count >= 40 { Ok(count) } else { Err(count.to_string()) }
+    })
+    .await;
+    // From one question to the next of the same text, nine tenths of the interval pass.
+    let rounds = began.elapsed().as_secs_f64() / 9.0 + 1.0;
+    assert!(f64::from(u32::try_from(asked).unwrap()) <= 20.0 * rounds, "{asked} in {rounds} rounds");
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn an_edit_is_not_kept_waiting_by_a_run_that_is_under_way() {
+    let stage = stage_with_devices().await;
+    let slow = Fault { delay_ms: 3_600_000, ..Stage::fault_of("query", Effect::Delay) };
+    stage.hub.add_fault(Fault { times: Some(1), ..slow });
+    stage.apply(&query("mine", "SELECT * FROM devices WHERE tags.plant = 'north'")).await;
+    eventually("the run is under way", || async {
+        let faults = stage.admin("/faults").await;
+        is_true(faults.as_array().is_some_and(Vec::is_empty), faults)
+    })
+    .await;
+    let seen = stage.watch_reasons(QUERY, "mine");
+    stage.apply(&query("mine", "SELECT * FROM devices WHERE tags.plant = 'south'")).await;
+    assert_eq!(ids(&stage.sees(QUERY, "mine", FRESH).await), ["b"]);
+    assert_eq!(seen.await.expect("the watch ends"), ["Fresh"], "no result and no trouble of the first text is shown");
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn rows_that_are_shown_stay_while_they_are_read() {
+    let stage = stage_with_devices().await;
+    stage.apply(&query("two", "SELECT * FROM devices").set("spec.limit", json!(2))).await;
+    assert_eq!(ids(&stage.sees(QUERY, "two", FRESH).await), ["a", "b"]);
+    let before = stage.get(QUERY, "two").await;
+    // The hub gives it first.
+    stage.register("Z").await;
+    let value = stage.nudge(QUERY, "two").await;
+    let status =
+        stage.sees_status(QUERY, "two", "a run", |status| status["lastHandledReconcileAt"] == value.as_str()).await;
+    assert_eq!((ids(&status), &status["count"]), (vec!["a", "b"], &json!(2)));
+    assert_eq!(status["resultsTime"], before["status"]["resultsTime"]);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn the_rows_of_another_text_are_not_shown_beside_a_text_that_the_hub_rejects() {
+    let stage = stage_with_devices().await;
+    stage.apply(&query("mine", "SELECT * FROM devices")).await;
+    stage.sees(QUERY, "mine", FRESH).await;
+    stage.apply(&query("mine", "SELECT * FROM nowhere")).await;
+    let status = stage.sees(QUERY, "mine", "Ready=False QueryRejected").await;
+    assert_eq!((&status["results"], &status["count"]), (&Value::Null, &Value::Null));
+    let since = stage.last_call().await;
+    // Neither the hub's recovery nor time, but an hour or an edit, has it asked again.
+    stage.apply(&query("other", "SELECT * FROM devices")).await;
+    stage.sees(QUERY, "other", FRESH).await;
+    assert_eq!(stage.calls(since).await.iter().filter(|call| call.outcome >= 400).count(), 0);
+    stage.later(Duration::from_secs(3 * 3600), QUERY, "mine").await;
+    eventually("it is asked again", || async {
+        let calls = stage.calls(since).await;
+        is_true(calls.iter().any(|call| call.outcome == 400), calls)
+    })
+    .await;
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn rows_and_their_age_are_metrics_that_go_with_the_query() {
+    let stage = stage_with_devices().await;
+    stage.apply(&query("all", "SELECT * FROM devices")).await;
+    stage.sees(QUERY, "all", FRESH).await;
+    let labels = format!("{{namespace=\"{}\",name=\"all\"}}", stage.namespace);
+    let metrics = stage.metrics().await;
+    assert!(metrics.contains(&format!("hubtwin_twinquery_rows{labels} 3\n")), "{metrics}");
+    assert!(metrics.contains(&format!("hubtwin_twinquery_last_success_timestamp_seconds{labels} 1")), "{metrics}");
+    stage.delete(QUERY, "all").await;
+    eventually("the metrics are gone", || async {
+        let metrics = stage.metrics().await;
+        is_true(!metrics.contains(&labels), metrics)
+    })
+    .await;
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_token_that_leads_nowhere_is_no_rejected_query() {
+    let stage = stage_with_devices().await;
+    for (name, token, told) in [
+        ("loops", WrongToken::Loops, "a page that leads back to itself: reading was given up"),
+        ("garbage", WrongToken::Garbage, "the continuation token is damaged"),
+    ] {
+        stage.fault("query", None, None, Effect::Continuation(token));
+        stage.apply(&query(name, "SELECT * FROM devices")).await;
+        let status = stage.sees(QUERY, name, "Ready=False HubUnreachable").await;
+        assert!(Stage::message(&status, "Ready").contains(told), "{status}");
+        Stage::message(&status, "Reconciling");
+        stage.clear_faults().await;
+        stage.nudge(QUERY, name).await;
+        assert_eq!(ids(&stage.sees(QUERY, name, FRESH).await), ["a", "b", "c"]);
+    }
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_status_that_keeps_its_rows_has_them_after_a_restart_too() {
+    let stage = stage_with_devices().await;
+    stage.apply(&query("all", "SELECT * FROM devices").set("spec.interval", json!("24h"))).await;
+    let fresh = stage.sees(QUERY, "all", FRESH).await;
+    let version = stage.get(QUERY, "all").await["metadata"]["resourceVersion"].clone();
+    let since = stage.last_call().await;
+    let stage = stage.stop().await.start().await;
+    eventually("it is asked again", || async {
+        let calls = stage.calls(since).await;
+        is_true(calls.iter().any(|call| call.operation == "query" && call.outcome == 200), calls)
+    })
+    .await;
+    stage.apply(&query("other", "SELECT * FROM devices")).await;
+    stage.sees(QUERY, "other", FRESH).await;
+    assert_eq!(stage.get(QUERY, "all").await["metadata"]["resourceVersion"], version, "equal results write nothing");
+    let suspended = query("all", "SELECT * FROM devices").set("spec.suspend", json!(true));
+    stage.apply(&suspended.set("spec.interval", json!("24h"))).await;
+    let status = stage.sees(QUERY, "all", "Ready=True Suspended").await;
+    assert_eq!((&status["results"], &status["resultsTime"]), (&fresh["results"], &fresh["resultsTime"]));
     stage.end().await;
 }

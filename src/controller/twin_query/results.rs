@@ -1,120 +1,142 @@
-//! From the hub's rows to the rows in status. Pure.
+//! From the rows that were read to the rows in status. Pure.
 
-use serde_json::{Map, Value};
-
+use super::rows::{Bounds, Row, Rows};
 use crate::api::JsonObject;
-use crate::twin::document::Object;
 
 /// The most JSON that results take in status.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// What moves by itself in a twin, and would make equal results differ.
-const MOVING: [&str; 5] = ["lastActivityTime", "cloudToDeviceMessageCount", "etag", "deviceEtag", "version"];
-
-/// Rows as the hub sent them.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Rows {
-    pub(super) item_type: String,
-    pub(super) rows: Vec<Value>,
+/// What stands in a status, as much of it as is needed to tell whether other rows differ from it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shown {
+    /// The contents, sorted.
+    contents: Box<[u64]>,
+    /// Whom the rows are about, sorted.
+    identities: Box<[u64]>,
 }
 
 /// Rows as status shows them.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Results {
-    pub(super) item_type: String,
-    pub(super) rows: Vec<Object>,
+    pub(super) rows: Vec<JsonObject>,
     pub(super) truncated: bool,
+    pub(super) shown: Shown,
 }
 
-/// Twins without what moves by itself, sorted by id; other rows in the hub's order. At most `limit`, at most 256 KiB.
-pub(super) fn shape(found: Rows, limit: usize) -> Results {
-    let twins = found.item_type == "Twin";
-    let mut truncated = found.rows.len() > limit;
-    let mut rows: Vec<Object> = found.rows.into_iter().take(limit).map(object).collect();
-    if twins {
-        rows.iter_mut().for_each(quieten);
-        rows.sort_by_cached_key(|row| {
-            let text = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-            (text("deviceId"), text("moduleId"))
-        });
+/// How many rows are read for a status that shows `limit`: one more, and no more than fit.
+pub(super) fn bounds(limit: usize) -> Bounds {
+    Bounds { rows: limit.saturating_add(1), bytes: MAX_BYTES + 1 }
+}
+
+impl Shown {
+    /// The rows of a status.
+    pub(super) fn of(rows: &[JsonObject]) -> Self {
+        Self::of_rows(&rows.iter().map(|row| Row::shown(&row.0)).collect::<Vec<_>>().iter().collect::<Vec<_>>())
     }
-    let mut bytes = 0;
-    let fitting = rows.iter().take_while(|row| {
-        bytes += serde_json::to_vec(row).map_or(0, |text| text.len() + 1);
-        bytes <= MAX_BYTES
-    });
-    let fitting = fitting.count();
-    truncated |= fitting < rows.len();
-    rows.truncate(fitting);
-    Results { item_type: found.item_type, rows, truncated }
-}
 
-/// Whether two results hold the same rows, in whatever order: the hub promises none.
-pub(super) fn same(before: &[JsonObject], rows: &[JsonObject]) -> bool {
-    let sorted = |rows: &[JsonObject]| {
-        let mut texts: Vec<String> = rows.iter().map(|row| Value::Object(row.0.clone()).to_string()).collect();
-        texts.sort_unstable();
-        texts
-    };
-    before.len() == rows.len() && (before == rows || sorted(before) == sorted(rows))
-}
+    fn of_rows(rows: &[&Row]) -> Self {
+        let sorted = |key: fn(&Row) -> u64| {
+            let mut keys: Vec<u64> = rows.iter().map(|row| key(row)).collect();
+            keys.sort_unstable();
+            keys.into_boxed_slice()
+        };
+        Self { contents: sorted(|row| row.content), identities: sorted(Row::identity) }
+    }
 
-/// A row is an object; should one not be, it is shown under a key.
-fn object(row: Value) -> Object {
-    match row {
-        Value::Object(members) => members,
-        other => Map::from_iter([("value".to_owned(), other)]),
+    /// Whether both are the same rows, in whatever order: the hub promises none.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        self.contents == other.contents
+    }
+
+    fn has(&self, row: &Row) -> bool {
+        self.identities.binary_search(&row.identity()).is_ok()
     }
 }
 
-fn quieten(row: &mut Object) {
-    row.retain(|key, _| !MOVING.contains(&key.as_str()));
-    if let Some(Value::Object(properties)) = row.get_mut("properties") {
-        for section in properties.values_mut().filter_map(Value::as_object_mut) {
-            section.remove("$metadata");
+/// At most `limit` rows, at most 256 KiB: those that are shown already go first, then the hub's order counts. Twins are
+/// sorted by id; other rows stay in the hub's order.
+pub(super) fn choose(found: &Rows, limit: usize, shown: &Shown) -> Results {
+    let mut order: Vec<usize> = (0..found.rows.len()).collect();
+    order.sort_by_key(|at| !shown.has(&found.rows[*at]));
+    let (mut bytes, mut chosen) = (0, Vec::new());
+    for at in order {
+        let size = found.rows[at].text.len() + 1;
+        if chosen.len() < limit && bytes + size <= MAX_BYTES {
+            bytes += size;
+            chosen.push(at);
         }
     }
+    let truncated = !found.complete || chosen.len() < found.rows.len();
+    chosen.sort_unstable();
+    let mut rows: Vec<&Row> = chosen.into_iter().map(|at| &found.rows[at]).collect();
+    if found.are_twins() {
+        rows.sort_by(|a, b| a.about.cmp(&b.about));
+    }
+    let shown = Shown::of_rows(&rows);
+    Results { rows: rows.into_iter().map(|row| JsonObject(row.object())).collect(), truncated, shown }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    fn rows(item_type: &str, rows: Vec<Value>) -> Rows {
-        Rows { item_type: item_type.to_owned(), rows }
+    fn read(item_type: &str, rows: Vec<Value>, complete: bool) -> Rows {
+        let mut found = Rows { complete, ..Rows::default() };
+        found.take(item_type, rows, Bounds { rows: 1000, bytes: 1 << 24 });
+        found
+    }
+
+    fn numbers(results: &Results) -> Vec<i64> {
+        results.rows.iter().map(|row| row.0["n"].as_i64().unwrap()).collect()
     }
 
     #[test]
-    fn twins_are_sorted_and_lose_what_moves() {
-        let twin = |id: &str, version: i64| {
-            json!({"deviceId": id, "version": version, "etag": "x", "tags": {"a": 1},
-                "properties": {"desired": {"b": 2, "$version": 1, "$metadata": {"$lastUpdated": "now"}}}})
-        };
-        let first = shape(rows("Twin", vec![twin("b", 1), twin("a", 2)]), 10);
-        let again = shape(rows("Twin", vec![twin("a", 8), twin("b", 9)]), 10);
+    fn twins_are_sorted_and_the_order_is_no_difference() {
+        let twin = |id: &str| json!({"deviceId": id});
+        let first = choose(&read("Twin", vec![twin("b"), twin("a")], true), 10, &Shown::default());
+        let again = choose(&read("Twin", vec![twin("a"), twin("b")], true), 10, &first.shown);
         assert_eq!(first, again);
-        let shown = json!({"deviceId": "a", "tags": {"a": 1}, "properties": {"desired": {"b": 2, "$version": 1}}});
-        assert_eq!(Value::Object(first.rows[0].clone()), shown);
+        assert_eq!(first.rows[0].0["deviceId"], "a");
+        let raw =
+            |ns: &[i64]| choose(&read("Raw", ns.iter().map(|n| json!({"n": n})).collect(), true), 9, &Shown::default());
+        assert_eq!(numbers(&raw(&[2, 1])), [2, 1], "the hub's order");
+        assert!(raw(&[1, 2, 2]).shown.same(&raw(&[2, 1, 2]).shown));
+        assert!(!raw(&[1, 2, 2]).shown.same(&raw(&[1, 1, 2]).shown));
+        assert!(!raw(&[1]).shown.same(&raw(&[1, 1]).shown));
     }
 
     #[test]
-    fn the_order_of_rows_is_no_difference() {
-        let rows = |numbers: &[i64]| -> Vec<JsonObject> {
-            numbers.iter().map(|n| JsonObject(object(json!({"n": n, "m": {"x": 1}})))).collect()
-        };
-        assert!(same(&rows(&[1, 2, 2]), &rows(&[2, 1, 2])));
-        assert!(!same(&rows(&[1, 2, 2]), &rows(&[1, 1, 2])));
-        assert!(!same(&rows(&[1]), &rows(&[1, 1])));
+    fn what_a_status_holds_is_what_was_chosen() {
+        let chosen = choose(&read("Raw", vec![json!({"n": 1.0}), json!({"n": 2})], true), 10, &Shown::default());
+        assert_eq!(Shown::of(&chosen.rows), chosen.shown);
+        let stored: Vec<JsonObject> = serde_json::from_str(r#"[{"n": 1}, {"n": 2}]"#).unwrap();
+        assert_eq!(Shown::of(&stored), chosen.shown);
+    }
+
+    #[test]
+    fn rows_that_are_shown_stay() {
+        let rows =
+            |ns: &[i64]| read("Raw", ns.iter().map(|n| json!({"n": n, "deviceId": n.to_string()})).collect(), true);
+        let first = choose(&rows(&[1, 2, 3]), 2, &Shown::default());
+        assert_eq!((numbers(&first), first.truncated), (vec![1, 2], true));
+        let then = choose(&rows(&[3, 2, 1]), 2, &first.shown);
+        assert_eq!(numbers(&then), [2, 1]);
+        let gone = choose(&rows(&[3, 4, 1]), 2, &then.shown);
+        assert_eq!(numbers(&gone), [3, 1]);
     }
 
     #[test]
     fn results_are_cut_by_rows_and_by_bytes() {
-        let cut = shape(rows("Raw", vec![json!({"n": 2}), json!({"n": 1}), json!({"n": 0})]), 2);
-        assert!(cut.truncated);
-        assert_eq!(cut.rows.len(), 2);
-        assert_eq!(cut.rows[0]["n"], 2);
-        let big = shape(rows("Raw", vec![json!({"t": "x".repeat(100_000)}); 3]), 10);
-        assert!(big.truncated && big.rows.len() == 2);
+        let cut =
+            choose(&read("Raw", vec![json!({"n": 2}), json!({"n": 1}), json!({"n": 0})], true), 2, &Shown::default());
+        assert_eq!((numbers(&cut), cut.truncated), (vec![2, 1], true));
+        let more = choose(&read("Raw", vec![json!({"n": 2})], false), 2, &Shown::default());
+        assert_eq!((numbers(&more), more.truncated), (vec![2], true));
+        let long = |n: i64, size: usize| json!({"n": n, "t": "x".repeat(size)});
+        let big = choose(&read("Raw", vec![long(1, 64_000); 5], true), 10, &Shown::default());
+        assert_eq!((big.rows.len(), big.truncated), (4, true));
+        let mixed = choose(&read("Raw", vec![long(1, 300_000), long(2, 9)], true), 10, &Shown::default());
+        assert_eq!((numbers(&mixed), mixed.truncated), (vec![2], true), "what cannot fit hides nothing else");
     }
 }

@@ -1,9 +1,10 @@
 //! A stage of one's own: a namespace, a local hub, an operator that watches the one and may talk to the other.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use hubtwin::controller::hub_connection::AllowedHosts;
@@ -26,6 +27,8 @@ pub struct Stage {
     /// A back end of one's own at the hub.
     pub back_end: hub::Client,
     operator: Option<JoinHandle<Result<(), operator::Error>>>,
+    /// Where the operator tells its metrics.
+    admin: Mutex<SocketAddr>,
     shutdown: CancellationToken,
     /// Whether the operator watches all namespaces.
     everywhere: bool,
@@ -78,7 +81,8 @@ impl Stage {
         let hosts: Vec<String> = further_hosts.iter().cloned().chain([string.host().to_string()]).collect();
         let shutdown = CancellationToken::new();
         let (clock, api) = (Clock::default(), ApiFaults::default());
-        let mut stage = Self { cluster, hub, back_end, operator: None, shutdown, everywhere: false, clock, api };
+        let admin = Mutex::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let mut stage = Self { cluster, hub, back_end, operator: None, admin, shutdown, everywhere: false, clock, api };
         stage.operator = Some(stage.run(&hosts).await);
         stage
     }
@@ -120,6 +124,7 @@ impl Stage {
     /// Starts an operator for the namespace.
     async fn run(&self, hosts: &[String]) -> JoinHandle<Result<(), operator::Error>> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        *self.admin.lock().expect("nobody panics holding it") = listener.local_addr().expect("it is bound");
         let settings = Settings {
             allowed_hosts: AllowedHosts::new(hosts),
             namespace: (!self.everywhere).then(|| self.cluster.namespace.clone()),
@@ -184,8 +189,13 @@ impl Stage {
 
     /// A call about this twin fails from now on: `times` times, or until the faults are cleared.
     pub fn fault(&self, operation: &str, subject: Option<&str>, times: Option<u64>, effect: Effect) {
-        let (operation, subject) = (Some(operation.to_owned()), subject.map(ToOwned::to_owned));
-        self.hub.add_fault(Fault { operation, subject, times, after: 0, delay_ms: 0, effect });
+        let subject = subject.map(ToOwned::to_owned);
+        self.hub.add_fault(Fault { subject, times, ..Self::fault_of(operation, effect) });
+    }
+
+    /// A fault of an operation, for always, to be made more of.
+    pub fn fault_of(operation: &str, effect: Effect) -> Fault {
+        Fault { operation: Some(operation.to_owned()), subject: None, times: None, after: 0, delay_ms: 0, effect }
     }
 
     /// Nothing fails any more.
@@ -234,6 +244,14 @@ impl Stage {
             outcome: entry["outcome"].as_u64().unwrap_or_default(),
         };
         entries.as_array().expect("events are a list").iter().map(call).collect()
+    }
+
+    /// What the operator's `/metrics` tells.
+    pub async fn metrics(&self) -> String {
+        let admin = *self.admin.lock().expect("nobody panics holding it");
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client can be made");
+        let answer = client.get(format!("http://{admin}/metrics")).send().await.expect("the operator answers");
+        answer.text().await.expect("it answers text")
     }
 
     /// The number of the hub's last call.

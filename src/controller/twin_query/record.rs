@@ -1,0 +1,159 @@
+//! From what a look at a TwinQuery came to, to its status. Pure.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::question::Answer;
+use super::read::{Failed, Found};
+use super::results::{self, Results, Shown};
+use crate::api::conditions::{self, Patience, Reason, Status, Verdict};
+use crate::api::{self, TwinQuery, TwinQueryStatus, requested};
+
+/// For how long a query that never ran is left as it began before it is told to wait.
+const SOON: Duration = Duration::from_secs(10);
+
+/// What a look came to.
+pub(super) enum Outcome {
+    /// `spec.suspend`.
+    Suspended,
+    /// It waits for its turn, or for the hub's answer.
+    Waiting(&'static str),
+    /// Its connection does not work.
+    Unusable(Verdict),
+    /// The hub was asked.
+    Answered(Answer),
+}
+
+/// What the status is made from, beside the outcome.
+pub(super) struct Inputs<'a> {
+    pub(super) query: &'a TwinQuery,
+    /// The status as it stands, its rows left out.
+    pub(super) before: &'a TwinQueryStatus,
+    /// The rows as they stand.
+    pub(super) shown: &'a Shown,
+    /// Whether these rows are those of the present text.
+    pub(super) same_text: bool,
+    /// How often the hub is asked.
+    pub(super) interval: Duration,
+    /// How long ago the last good answer came or, before the first, the query was first seen.
+    pub(super) age: Duration,
+    pub(super) patience: Patience,
+    pub(super) now: Timestamp,
+}
+
+/// The rows of the next status.
+#[derive(Debug, PartialEq)]
+pub(super) enum Rows {
+    /// Those that are there.
+    Keep,
+    /// None.
+    None,
+    /// Others.
+    New(Results),
+}
+
+/// The next status, its rows apart.
+pub(super) struct Next {
+    pub(super) status: TwinQueryStatus,
+    pub(super) rows: Rows,
+}
+
+impl Inputs<'_> {
+    /// Results older than this are stale.
+    pub(super) fn stale_after(&self) -> Duration {
+        self.interval.saturating_mul(3)
+    }
+
+    fn stale(&self) -> bool {
+        self.age > self.stale_after()
+    }
+
+    fn has_results(&self) -> bool {
+        self.before.results_time.is_some()
+    }
+}
+
+/// The next status.
+pub(super) fn record(inputs: &Inputs<'_>, outcome: &Outcome) -> Next {
+    let verdict = match outcome {
+        Outcome::Answered(Answer { outcome, .. }) => match &**outcome {
+            Ok(found) => return worked(inputs, found),
+            Err(Failed::Rejected(text)) => {
+                let refused = Verdict::new(Status::False, Reason::QueryRejected, text.as_str());
+                let mut next = failed(inputs, &refused);
+                next.status.last_handled_reconcile_at = handled(inputs);
+                return next;
+            }
+            Err(Failed::Trouble { reason, message, .. }) => Verdict::new(Status::False, *reason, message.as_str()),
+        },
+        Outcome::Suspended => return suspended(inputs),
+        Outcome::Waiting(text) => Verdict::new(Status::False, Reason::Pending, *text),
+        Outcome::Unusable(verdict) => verdict.clone(),
+    };
+    // A run that fails keeps the last good results and Ready as it was, until they are stale.
+    let untold = verdict.reason == Reason::Pending && inputs.age < SOON;
+    match inputs.has_results() {
+        true if inputs.stale() => {
+            let text = format!("the results are older than three intervals: {}", verdict.message);
+            failed(inputs, &Verdict::new(Status::False, Reason::Stale, text))
+        }
+        true => Next { status: inputs.before.clone(), rows: Rows::Keep },
+        false if untold => Next { status: inputs.before.clone(), rows: Rows::Keep },
+        false => failed(inputs, &verdict),
+    }
+}
+
+fn handled(inputs: &Inputs<'_>) -> Option<String> {
+    requested(inputs.query).or_else(|| inputs.before.last_handled_reconcile_at.clone())
+}
+
+fn concluded(inputs: &Inputs<'_>, mut status: TwinQueryStatus, ready: &Verdict) -> TwinQueryStatus {
+    let generation = inputs.query.metadata.generation.unwrap_or_default();
+    status.observed_generation = generation;
+    status.conditions =
+        conditions::build(&inputs.before.conditions, generation, ready, &[], inputs.patience, inputs.now);
+    status
+}
+
+/// Rows of another text are never shown beside this one.
+fn failed(inputs: &Inputs<'_>, ready: &Verdict) -> Next {
+    let status = concluded(inputs, inputs.before.clone(), ready);
+    if inputs.same_text || !inputs.has_results() {
+        return Next { status, rows: Rows::Keep };
+    }
+    let status = TwinQueryStatus { count: None, truncated: None, item_type: None, results_time: None, ..status };
+    Next { status, rows: Rows::None }
+}
+
+fn suspended(inputs: &Inputs<'_>) -> Next {
+    let has = if inputs.has_results() { Status::True } else { Status::False };
+    let text = match inputs.has_results() && !inputs.same_text {
+        true => "spec.suspend is true; the results are those of the query before its last edit",
+        false => "spec.suspend is true",
+    };
+    let ready = Verdict::new(has, Reason::Suspended, text);
+    Next { status: concluded(inputs, inputs.before.clone(), &ready), rows: Rows::Keep }
+}
+
+fn worked(inputs: &Inputs<'_>, found: &Found) -> Next {
+    let Found::Rows(found) = found;
+    let limit = usize::try_from(inputs.query.spec.limit).unwrap_or(1);
+    let chosen = results::choose(found, limit, inputs.shown);
+    let mut status = inputs.before.clone();
+    let same = inputs.has_results() && chosen.shown.same(inputs.shown) && status.truncated == Some(chosen.truncated);
+    status.truncated = Some(chosen.truncated);
+    status.item_type = Some(found.item_type.clone());
+    status.effective_interval = Some(api::Duration::from(inputs.interval));
+    status.last_handled_reconcile_at = handled(inputs);
+    let rows = if same {
+        Rows::Keep
+    } else {
+        status.results_time = Some(Time(inputs.now));
+        status.count = i64::try_from(chosen.rows.len()).ok();
+        Rows::New(chosen)
+    };
+    let ready = Verdict::new(Status::True, Reason::Fresh, "the results are those of the last run");
+    Next { status: concluded(inputs, status, &ready), rows }
+}
