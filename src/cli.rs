@@ -1,6 +1,7 @@
 //! The command line: one file a command. Parses, wires, prints; decides nothing.
 
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
 
@@ -24,9 +25,16 @@ mod progress;
 mod ready;
 mod twin;
 
+/// The version, and the commit where the build was told it: nothing is asked of git, so that a build from an archive is
+/// the same as one from a clone.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let commit = option_env!("HUBTWIN_COMMIT").filter(|commit| !commit.is_empty());
+    format!("{} (commit {})", env!("CARGO_PKG_VERSION"), commit.unwrap_or("not told to the build"))
+});
+
 /// Keeps Azure IoT Hub device twins and Kubernetes in step.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 120)]
+#[command(version = VERSION.as_str(), about, max_term_width = 120)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -356,3 +356,93 @@ impl fmt::Debug for Seat {
         f.debug_struct("Seat").field("number", &self.number).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+    use crate::hub::Tier;
+
+    const SIZE: Size = Size { tier: Tier::S1, units: 1, percent: 100, burst_percent: 100, daily_percent: 100 };
+
+    fn pools() -> Pools {
+        Pools::new(Arc::new(|| Timestamp::from_second(1_790_000_000).unwrap()))
+    }
+
+    fn seat(pools: &Pools, host: &str) -> Seat {
+        pools.seat(&host.parse().unwrap(), SIZE)
+    }
+
+    async fn permit(seat: &Seat) -> Result<Permit<'_>, Held> {
+        seat.pool.permit(seat.number, Lane::Queries, Class::Poll, "a").await
+    }
+
+    /// What is left of what was saved up: how many calls may be made at once.
+    fn drain(seat: &Seat) -> usize {
+        std::iter::from_fn(|| permit(seat).now_or_never()?.ok()).map(|permit| permit.end(Ended::Unknown, 0)).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_let_in_in_time_and_who_gives_up_gives_back() {
+        let pools = pools();
+        let seat = seat(&pools, "hub.example");
+        assert_eq!(drain(&seat), 2, "half of 20 a minute, for a quarter of a minute");
+        let began = Instant::now();
+        let held = permit(&seat).await.unwrap();
+        assert!((1.0..=6.1).contains(&began.elapsed().as_secs_f64()), "{:?}", began.elapsed());
+        // One call of this lane may be on its way: the next waits for its end, not for time.
+        let mut next = Box::pin(permit(&seat));
+        assert!(tokio::time::timeout(Duration::from_secs(60), &mut next).await.is_err());
+        assert_eq!(pools.readings().waiting[Class::Poll as usize].1, 1);
+        // It is let in and gone before it looks: its place and its token go to the one after it.
+        held.end(Ended::Done, 10);
+        let after = drain(&seat);
+        drop(next);
+        assert_eq!((after, drain(&seat)), (0, 2), "with the one that was given back");
+        assert_eq!(pools.readings().waiting[Class::Poll as usize].1, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_cancelled_frees_its_place() {
+        let pools = pools();
+        let seat = seat(&pools, "hub.example");
+        drop(permit(&seat).await.unwrap());
+        tokio::time::timeout(Duration::from_secs(20), permit(&seat)).await.unwrap().unwrap().end(Ended::Done, 0);
+        let waiting = permit(&seat);
+        drop(waiting);
+        assert_eq!(pools.readings().permits[Class::Poll as usize].1, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_when_the_day_is_spent_is_told() {
+        let pools = pools();
+        let seat = seat(&pools, "hub.example");
+        let first = permit(&seat).await.unwrap();
+        let mut second = Box::pin(permit(&seat));
+        assert!((&mut second).now_or_never().is_none());
+        first.end(Ended::QuotaExceeded, 10);
+        assert!(second.now_or_never().unwrap().is_err());
+        assert!(permit(&seat).await.is_err());
+        assert_eq!((pools.readings().throttled, pools.readings().messages), (1, 1));
+        seat.probe();
+        permit(&seat).await.unwrap().end(Ended::Done, 10);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(permit(&seat).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_host_has_one_budget_however_it_is_named() {
+        let pools = pools();
+        let (one, other) = (seat(&pools, "hub.example"), seat(&pools, "HUB.example:443"));
+        let elsewhere = seat(&pools, "hub.example:8443");
+        assert_eq!((one.shared_with(), other.shared_with(), elsewhere.shared_with()), (1, 1, 0));
+        assert_eq!((drain(&one), drain(&other), drain(&elsewhere)), (2, 0, 2));
+        drop(other);
+        assert_eq!(one.shared_with(), 0);
+        // Who comes back within a day does not begin anew.
+        one.leave();
+        drop(one);
+        assert_eq!(drain(&seat(&pools, "hub.example")), 0);
+    }
+}

@@ -43,7 +43,8 @@ fn help_and_version_are_printed() {
         let own = printed(&[command, "--help"]);
         assert!(own.contains(&format!("Usage: hubtwin {command}")), "{own}");
     }
-    assert_eq!(printed(&["--version"]), format!("hubtwin {}\n", env!("CARGO_PKG_VERSION")));
+    let commit = option_env!("HUBTWIN_COMMIT").filter(|commit| !commit.is_empty()).unwrap_or("not told to the build");
+    assert_eq!(printed(&["--version"]), format!("hubtwin {} (commit {commit})\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
