@@ -1,5 +1,5 @@
 # What to do with this repository; each target is a short script or one command. Needs Linux, Rust and Go.
-.PHONY: help demo up down test lint images test-sdk test-page fuzz bench-devices bench-query
+.PHONY: help demo up down test lint images test-sdk test-page test-cluster fuzz bench-devices bench-query
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -34,6 +34,9 @@ images: ## Both images as OCI archives in target/images, with nothing pulled; ne
 	@mkdir -p target/images
 	@image/build hubtwin target/images/hubtwin.oci
 	@image/build hubtwin-full target/images/hubtwin-full.oci
+
+test-cluster: ## helm install into a real cluster of one node, and the tutorial in it; needs root on Debian, Rust and Go
+	@tests/cluster/test
 
 fuzz: ## One fuzz target: make fuzz TARGET=query (connection_string, mqtt, patch, query, sas), SECONDS=600; needs cargo-fuzz
 	@cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install --locked cargo-fuzz"; exit 1; }

@@ -29,10 +29,13 @@ node_start() {
         --leader-elect=false --secure-port 0
     start_program "$dir" kube-scheduler kube-scheduler --kubeconfig "$kubeconfig" --leader-elect=false --secure-port 0
     start_program "$dir" kube-proxy kube-proxy --kubeconfig "$kubeconfig" --proxy-mode nftables --cluster-cidr "$pods" \
-        --hostname-override node --metrics-bind-address "" --healthz-bind-address ""
+        --hostname-override node --metrics-bind-address "" --healthz-bind-address "" \
+        --conntrack-max-per-core 0 --conntrack-tcp-timeout-established 0 --conntrack-tcp-timeout-close-wait 0
     start_coredns "$dir"
     load_pause_image "$dir"
     start_kubelet "$dir" "$cgroup"
+    # It waits for the node itself.
+    await_program "$dir" kube-proxy 30 services_answer
 }
 
 # Folders of the machine that programs write to whatever they are told: each gets an empty one over it.
@@ -44,6 +47,8 @@ make_room() {
     done
     ip link set lo up
     ip addr add "$node/32" dev lo
+    # A packet of the node's own to a Service needs a route before kube-proxy turns it elsewhere.
+    ip route add "$services" dev lo src "$node"
     sysctl -qw net.ipv4.ip_forward=1
     printf 'nameserver %s\n' "$node" >"$1/resolv.conf"
     # What runs in here finds Services by the names that pods use, but with their namespace.
@@ -118,6 +123,8 @@ start_coredns() {
 COREFILE
     start_program "$1" coredns coredns -conf "$1/Corefile"
 }
+
+services_answer() { timeout 1 bash -c 'exec 3<>/dev/tcp/10.0.0.1/443'; } 2>/dev/null
 
 start_containerd() {
     # Pods are links of their own, without a bridge between them: then every packet is routed, and answers that come from

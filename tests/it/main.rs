@@ -1,6 +1,7 @@
 //! Integration tests, one binary: this file is only the list of modules.
 
 mod budget;
+mod chart;
 mod check;
 mod cli;
 mod contest;
