@@ -17,4 +17,4 @@ pub use events::EventReason;
 pub use hub_connection::{HubConnection, HubConnectionSpec, HubConnectionStatus};
 pub use json_object::JsonObject;
 pub use shared::{HubKind, HubRef, KeyRef, POINTER_BYTES, POINTERS, Pointers, RECONCILE_REQUESTED_AT, requested};
-pub use twin_query::{TwinQuery, TwinQuerySpec, TwinQueryStatus};
+pub use twin_query::{OutputStatus, TwinQuery, TwinQuerySpec, TwinQueryStatus};

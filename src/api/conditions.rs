@@ -52,6 +52,8 @@ pub enum Reason {
     WrongTier,
     /// The hub refuses the query.
     QueryRejected,
+    /// The rows cannot be written to the ConfigMaps that the query names.
+    OutputRefused,
     /// The results are older than three intervals.
     Stale,
     /// `suspend: true`.
@@ -74,7 +76,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Synced,
         Self::Observing,
         Self::Fresh,
@@ -97,6 +99,7 @@ impl Reason {
         Self::HostRefused,
         Self::WrongTier,
         Self::QueryRejected,
+        Self::OutputRefused,
         Self::Stale,
         Self::Suspended,
         Self::Confirmed,
@@ -134,6 +137,7 @@ impl Reason {
             Self::HostRefused => "HostRefused",
             Self::WrongTier => "WrongTier",
             Self::QueryRejected => "QueryRejected",
+            Self::OutputRefused => "OutputRefused",
             Self::Stale => "Stale",
             Self::Suspended => "Suspended",
             Self::Confirmed => "Confirmed",
@@ -170,6 +174,7 @@ impl Reason {
             | Self::HostRefused
             | Self::WrongTier
             | Self::QueryRejected
+            | Self::OutputRefused
             | Self::DeviceRefused
             | Self::AckTimeout => Beside::Stalled,
             Self::Synced

@@ -52,6 +52,27 @@ pub struct TwinQuerySpec {
     /// Pauses the query; the last results stay.
     #[serde(default)]
     pub suspend: bool,
+    /// Where all rows are written, whatever the limit; status then holds no rows, only their count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Output>,
+}
+
+/// Where all rows of a query are written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    /// ConfigMaps in the namespace of the query.
+    pub config_map: ConfigMapOutput,
+}
+
+/// ConfigMaps that hold all rows: the shards NAME-0, NAME-1, ... and an index NAME.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMapOutput {
+    /// Name of the index, and the beginning of the names of the shards. A ConfigMap that this query did not make is never
+    /// written.
+    #[schemars(length(min = 1, max = 240), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub name: String,
 }
 
 fn interval() -> Duration {
@@ -73,10 +94,10 @@ pub struct TwinQueryStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 8))]
     pub conditions: Vec<Condition>,
-    /// Rows shown; with truncated there are more.
+    /// Rows shown or, with an output, written to it; with truncated there are more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<i64>,
-    /// Whether the hub has more rows than are shown.
+    /// Whether the hub has more rows than are shown, or written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub truncated: Option<bool>,
     /// What the rows are, as the hub names it: Twin, Raw, ...
@@ -93,8 +114,22 @@ pub struct TwinQueryStatus {
     /// How often the hub is asked now: the interval, or a multiple of it while the daily budget of the connection is short.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_interval: Option<Duration>,
+    /// The ConfigMaps that this query made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<OutputStatus>,
     /// The value of the annotation hubtwin.dev/reconcile-requested-at that was last acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_reconcile_at: Option<String>,
+}
+
+/// The ConfigMaps that a query made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OutputStatus {
+    /// Name of the index.
+    #[schemars(length(max = 253))]
+    pub config_map: String,
+    /// How many shards the index names.
+    pub shards: i32,
 }

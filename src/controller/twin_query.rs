@@ -10,14 +10,16 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
+use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::hubs::{Entry, Health, Hub, HubKey};
 use super::{Context, backoff, metrics, status};
-use crate::api::conditions::Reason;
-use crate::api::{TwinQuery, TwinQueryStatus, requested};
+use crate::api::conditions::{self, Reason};
+use crate::api::{OutputStatus, TwinQuery, TwinQueryStatus, requested};
 use crate::hub::{Class, Room};
 
+mod output;
 mod question;
 mod read;
 mod record;
@@ -29,6 +31,7 @@ mod write;
 pub use question::Questions;
 pub use runs::Runs;
 
+use output::{Output, Trouble};
 use question::{Answer, Look, Question, Want};
 use read::Failed;
 use record::{Inputs, Outcome};
@@ -46,6 +49,8 @@ struct Subject<'a> {
     /// The version that a write is to carry.
     resource_version: String,
     now: Timestamp,
+    /// Whether an output that the spec names no more was taken away.
+    cleared: bool,
 }
 
 /// What a look came to.
@@ -65,7 +70,7 @@ pub async fn reconcile(query: Arc<TwinQuery>, context: Arc<Context>) -> Result<A
         return Ok(Action::await_change());
     }
     let (before, resource_version) = context.written_queries.newest(&*query, query.status.as_ref());
-    let subject = Subject {
+    let mut subject = Subject {
         query: &query,
         context: &context,
         uid: query.uid().unwrap_or_default(),
@@ -73,24 +78,115 @@ pub async fn reconcile(query: Arc<TwinQuery>, context: Arc<Context>) -> Result<A
         before: before.unwrap_or_else(|| TwinQueryStatus { observed_generation: -1, ..TwinQueryStatus::default() }),
         resource_version,
         now: context.settings.clock.now(),
+        cleared: false,
     };
     subject.meet();
-    let interval = subject.interval();
-    let (outcome, next) = match subject.gather(interval) {
-        Found::NotYet(left) => return Ok(Action::requeue(left)),
-        Found::NoRoom(left) => (Outcome::Waiting("waiting for room in the budget of the hub"), Some(left)),
-        Found::Told(outcome) => (outcome, None),
-    };
-    let written = subject.tell(&outcome, interval).await?;
-    context.backoff.forget(&subject.uid);
-    if written == status::Write::Conflict {
-        return Ok(Action::requeue(Duration::from_secs(1)));
+    match subject.run().await {
+        Ok(next) => {
+            context.backoff.forget(&subject.uid);
+            Ok(Action::requeue(next))
+        }
+        Err(Stopped::Changed) => Ok(Action::requeue(Duration::from_secs(1))),
+        Err(Stopped::Failed(error)) => Err(error),
     }
-    let after = subject.settle(&outcome, interval);
-    Ok(Action::requeue(next.unwrap_or(after)))
+}
+
+/// Why a reconcile ends early.
+enum Stopped {
+    /// Something changed meanwhile: gather again.
+    Changed,
+    /// The API server refused a write or could not be had.
+    Failed(status::WriteError),
+}
+
+impl From<status::WriteError> for Stopped {
+    fn from(error: status::WriteError) -> Self {
+        Self::Failed(error)
+    }
 }
 
 impl Subject<'_> {
+    /// The phases; answers when to look again.
+    async fn run(&mut self) -> Result<Duration, Stopped> {
+        let interval = self.interval();
+        let (found, outcome) = match self.outputs().await? {
+            Some(refused) => (None, refused),
+            None => match self.gather(interval) {
+                Found::NotYet(left) if !self.cleared => return Ok(left),
+                Found::NotYet(left) => (Some(left), Outcome::Waiting("waiting for the next run")),
+                Found::NoRoom(left) => (Some(left), Outcome::Waiting("waiting for room in the budget of the hub")),
+                Found::Told(outcome) => (None, outcome),
+            },
+        };
+        let outcome = self.store(outcome).await?;
+        if self.tell(&outcome, interval).await? == status::Write::Conflict {
+            return Err(Stopped::Changed);
+        }
+        let after = self.settle(&outcome, interval);
+        Ok(found.unwrap_or(after))
+    }
+
+    fn output(&self, name: &str) -> Output<'_> {
+        Output::new(self.context.client.clone(), self.query, name)
+    }
+
+    /// Takes away an output that the spec names no more. One that was refused is looked at before the hub is asked again.
+    async fn outputs(&mut self) -> Result<Option<Outcome>, Stopped> {
+        let wanted = self.query.spec.output.as_ref().map(|output| output.config_map.name.as_str());
+        let ready = conditions::find(&self.before.conditions, "Ready");
+        let refused = ready.is_some_and(|ready| ready.reason == Reason::OutputRefused.as_str());
+        let result = match (wanted, &self.before.output) {
+            (None, Some(made)) => self.output(&made.config_map).clear().await,
+            (Some(name), _) if refused && !self.query.spec.suspend => self.output(name).check().await,
+            _ => return Ok(None),
+        };
+        match result {
+            Ok(()) => {
+                self.cleared = wanted.is_none();
+                Ok(None)
+            }
+            Err(trouble) => self.refused(trouble).map(Some),
+        }
+    }
+
+    fn refused(&self, trouble: Trouble) -> Result<Outcome, Stopped> {
+        match trouble {
+            Trouble::Refused(text) => Ok(Outcome::Refused(text)),
+            Trouble::Changed => Err(Stopped::Changed),
+            Trouble::Failed(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes all rows where they are wanted.
+    async fn store(&mut self, outcome: Outcome) -> Result<Outcome, Stopped> {
+        let Outcome::Answered(answer) = outcome else { return Ok(outcome) };
+        let (Ok(read::Found::All { rows, .. }), Some(output)) = (&*answer.outcome, &self.query.spec.output) else {
+            return Ok(Outcome::Answered(answer));
+        };
+        let name = &output.config_map.name;
+        self.announce(name).await?;
+        match self.output(name).write(rows).await {
+            Ok(stored) => Ok(Outcome::Stored(answer, stored)),
+            Err(trouble) => self.refused(trouble),
+        }
+    }
+
+    /// Status names the output before the first ConfigMap is made, so that it is taken away whatever happens in between.
+    async fn announce(&mut self, name: &str) -> Result<(), Stopped> {
+        if self.before.output.as_ref().is_some_and(|made| made.config_map == name) {
+            return Ok(());
+        }
+        let output = Some(OutputStatus { config_map: name.to_owned(), shards: 0 });
+        let status = TwinQueryStatus { output, ..self.before.clone() };
+        let next = record::Next { status: status.clone(), rows: record::Rows::Keep };
+        if write::write(self, next).await? == status::Write::Conflict {
+            return Err(Stopped::Changed);
+        }
+        let (_, version) = self.context.written_queries.newest(self.query, None);
+        (self.before, self.resource_version) = (status, version);
+        Ok(())
+    }
+
     /// What is remembered of a query that is seen for the first time.
     fn meet(&self) {
         let observed = self.before.observed_generation == self.generation;
@@ -133,7 +229,7 @@ impl Subject<'_> {
 
     /// Asks the hub, or shares what others are told.
     fn look(&self, hub: &Arc<Hub>, interval: Duration) -> Found {
-        let question = Question { text: self.query.spec.query.clone() };
+        let question = Question { text: self.query.spec.query.clone(), whole: self.query.spec.output.is_some() };
         self.asks(Some((hub, &question)));
         let request = self.request();
         let due =
@@ -204,6 +300,7 @@ impl Subject<'_> {
         let text = runs::fingerprint(&self.query.spec.query);
         let (since, same_text) = runs.with(&self.uid, |run| (run.since(self.now), run.text == Some(text)));
         let inputs = Inputs {
+            cleared: self.cleared,
             query: self.query,
             before: &self.before,
             shown: &shown,
@@ -214,8 +311,8 @@ impl Subject<'_> {
             now: self.now,
         };
         let next = record::record(&inputs, outcome);
-        if let Outcome::Answered(Answer { outcome, .. }) = outcome
-            && outcome.is_ok()
+        if let Outcome::Answered(answer) | Outcome::Stored(answer, _) = outcome
+            && answer.outcome.is_ok()
         {
             let name = metrics::named(&self.query.namespace().unwrap_or_default(), &self.query.name_any());
             self.context.metrics.query_rows.get_or_create(&name).set(next.status.count.unwrap_or_default());
@@ -237,17 +334,24 @@ impl Subject<'_> {
                 let stale = later(since, interval.saturating_mul(3));
                 passed(self.now, stale).clamp(Duration::from_secs(1), pace.calm)
             }
-            Outcome::Answered(answer) => {
-                let due = self.answered(answer, interval, retry);
-                self.context.query_runs.with(&self.uid, |run| {
-                    if let Some((hub, question)) = &run.asks
-                        && let Some(hub) = hub.upgrade()
-                    {
-                        hub.questions.taken(question, &self.uid);
-                    }
-                });
-                due
+            Outcome::Refused(_) => {
+                self.taken();
+                backoff::jittered(retry)
             }
+            Outcome::Answered(answer) | Outcome::Stored(answer, _) => {
+                self.taken();
+                self.answered(answer, interval, retry)
+            }
+        }
+    }
+
+    /// The answer is needed no more.
+    fn taken(&self) {
+        let asks = self.context.query_runs.with(&self.uid, |run| run.asks.clone());
+        if let Some((hub, question)) = asks
+            && let Some(hub) = hub.upgrade()
+        {
+            hub.questions.taken(&question, &self.uid);
         }
     }
 
@@ -287,7 +391,7 @@ fn ask(context: &Arc<Context>, hub: &Arc<Hub>, question: Question, namespace: St
             AbortOnDropHandle::new(tokio::spawn(async move {
                 let note = |result: &_| context.note_one(&hub, result);
                 let outcome = tokio::select! {
-                    outcome = read::rows(&hub, &namespace, &question.text, rows, &note) => outcome,
+                    outcome = read(&hub, &namespace, &question, rows, &context.query_runs.room, &note) => outcome,
                     () = hub.stop.cancelled() => return,
                     () = context.shutdown.cancelled() => return,
                 };
@@ -297,6 +401,20 @@ fn ask(context: &Arc<Context>, hub: &Arc<Hub>, question: Question, namespace: St
         }
     };
     hub.questions.begin(&question, now, rows, spawn);
+}
+
+async fn read(
+    hub: &Hub,
+    namespace: &str,
+    question: &Question,
+    rows: usize,
+    room: &Arc<Semaphore>,
+    note: read::Note<'_>,
+) -> Result<read::Found, Failed> {
+    match question.whole {
+        true => read::all(hub, namespace, &question.text, room, note).await,
+        false => read::rows(hub, namespace, &question.text, rows, note).await,
+    }
 }
 
 /// Takes the rows out of a status that passes by: what tells whether others differ is enough.

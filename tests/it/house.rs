@@ -30,7 +30,8 @@ const TABLE: &[Row] = &[
     row(
         "controller",
         "api hub twin",
-        "kube k8s_openapi serde serde_json jiff thiserror tokio tokio_util futures fastrand prometheus_client tracing",
+        "kube k8s_openapi serde serde_json jiff thiserror tokio tokio_util futures fastrand prometheus_client sha2 \
+         tracing",
     ),
     row("operator", "controller api", "kube axum thiserror tokio tokio_util tracing"),
     row(
@@ -64,6 +65,7 @@ const PURE: &[&str] = &[
     "controller/feed/queries.rs",
     "controller/feed/rows.rs",
     "controller/hub_connection/allowed.rs",
+    "controller/twin_query/output/shards.rs",
     "controller/twin_query/record.rs",
     "controller/twin_query/results.rs",
     "controller/twin_query/rows.rs",

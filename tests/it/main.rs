@@ -16,6 +16,7 @@ mod kinds;
 mod kstatus;
 mod lost;
 mod model;
+mod output;
 mod peers;
 mod plan;
 mod programs;

@@ -17,7 +17,7 @@ pub use cluster::{Cluster, crd_warnings, kubeconfig};
 pub use command::{Ran, hubtwin};
 pub use device::{Ack, SimulatedDevice};
 pub use gate::Gate;
-pub use objects::{CONNECTION, Manifest, QUERY, SECRET, TWIN, connection, query, secret, twin};
+pub use objects::{CONFIG_MAP, CONNECTION, Manifest, QUERY, SECRET, TWIN, connection, query, secret, twin};
 pub use program::Program;
 pub use stage::{Stage, settings_of};
 pub use wait::{eventually, is_true};

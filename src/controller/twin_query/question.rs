@@ -19,6 +19,8 @@ pub struct Questions(Mutex<HashMap<Question, Asked>>);
 pub(super) struct Question {
     /// The query.
     pub(super) text: String,
+    /// Whether all rows are wanted, or those of a status.
+    pub(super) whole: bool,
 }
 
 /// Which answer will do.
@@ -132,7 +134,7 @@ impl Questions {
         self.with(|questions| {
             let Some(asked) = questions.get_mut(question) else { return };
             asked.waiting.remove(uid);
-            if asked.waiting.is_empty() && asked.users.len() <= 1 {
+            if asked.waiting.is_empty() && (asked.users.len() <= 1 || question.whole) {
                 asked.answer = None;
             }
         });
@@ -186,7 +188,7 @@ mod tests {
 
     impl Table {
         fn new() -> Self {
-            Self { questions: Questions::default(), question: Question { text: "q".to_owned() } }
+            Self { questions: Questions::default(), question: Question { text: "q".to_owned(), whole: false } }
         }
 
         fn look(&self, uid: &str, want: Want) -> &'static str {

@@ -2,9 +2,13 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::super::hubs::{Hub, connection_trouble, told};
+use super::output;
 use super::results;
 use super::rows::Rows;
 use crate::api::conditions::Reason;
@@ -21,6 +25,8 @@ const EMPTY_PAGES: usize = 100;
 pub(super) enum Found {
     /// The first rows, for a status.
     Rows(Rows),
+    /// All of them, for an output, and their share of the memory that outputs may take.
+    All { rows: Rows, _held: Vec<OwnedSemaphorePermit> },
 }
 
 /// Why nothing was read.
@@ -42,8 +48,10 @@ pub(super) enum Failed {
 impl Found {
     /// Whether it tells whoever wants `wanted` rows all that it would be told; `read` were asked for.
     pub(super) fn tells(&self, wanted: usize, read: usize) -> bool {
-        let Self::Rows(rows) = self;
-        rows.complete || read >= wanted
+        match self {
+            Self::Rows(rows) => rows.complete || read >= wanted,
+            Self::All { .. } => true,
+        }
     }
 }
 
@@ -68,6 +76,36 @@ pub(super) async fn rows(
     }
     rows.complete = true;
     Ok(Found::Rows(rows))
+}
+
+/// Reads all rows for an output, up to its bounds; `room` counts the KiB that all outputs may take together.
+pub(super) async fn all(
+    hub: &Hub,
+    namespace: &str,
+    text: &str,
+    room: &Arc<Semaphore>,
+    note: Note<'_>,
+) -> Result<Found, Failed> {
+    let mut rows = Rows::default();
+    let (mut permits, mut held) = (Vec::new(), 0);
+    let mut pages = Pages::new(hub.caller(Class::TwinQuery, namespace), text, output::BOUNDS.rows, note);
+    while let Some(page) = pages.next().await? {
+        let more = rows.take(&page.item_type, page.rows, output::BOUNDS);
+        let needed = (rows.bytes / 1024 + 1).saturating_sub(held);
+        held += needed;
+        let permit = room.clone().try_acquire_many_owned(u32::try_from(needed).unwrap_or(u32::MAX));
+        permits.push(permit.map_err(|_| crowded())?);
+        if !more {
+            return Ok(Found::All { rows, _held: permits });
+        }
+    }
+    rows.complete = true;
+    Ok(Found::All { rows, _held: permits })
+}
+
+fn crowded() -> Failed {
+    let message = "other outputs take the memory that the operator has for them; it is tried again".to_owned();
+    Failed::Trouble { reason: Reason::Pending, message, pause: None }
 }
 
 /// The pages of a query, one after the other.

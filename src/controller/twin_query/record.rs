@@ -5,9 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::output::Stored;
 use super::question::Answer;
 use super::read::{Failed, Found};
 use super::results::{self, Results, Shown};
+use super::rows;
 use crate::api::conditions::{self, Patience, Reason, Status, Verdict};
 use crate::api::{self, TwinQuery, TwinQueryStatus, requested};
 
@@ -24,6 +26,10 @@ pub(super) enum Outcome {
     Unusable(Verdict),
     /// The hub was asked.
     Answered(Answer),
+    /// The hub was asked, and all rows are written.
+    Stored(Answer, Stored),
+    /// The rows cannot be written.
+    Refused(String),
 }
 
 /// What the status is made from, beside the outcome.
@@ -39,6 +45,8 @@ pub(super) struct Inputs<'a> {
     pub(super) interval: Duration,
     /// How long ago the last good answer came or, before the first, the query was first seen.
     pub(super) age: Duration,
+    /// Whether the ConfigMaps of an output that the spec names no more are gone.
+    pub(super) cleared: bool,
     pub(super) patience: Patience,
     pub(super) now: Timestamp,
 }
@@ -77,9 +85,23 @@ impl Inputs<'_> {
 
 /// The next status.
 pub(super) fn record(inputs: &Inputs<'_>, outcome: &Outcome) -> Next {
+    let mut next = conclude(inputs, outcome);
+    if inputs.cleared {
+        next.status.output = None;
+    }
+    next
+}
+
+fn conclude(inputs: &Inputs<'_>, outcome: &Outcome) -> Next {
     let verdict = match outcome {
+        Outcome::Stored(answer, stored) => return written(inputs, answer, *stored),
+        Outcome::Refused(text) => {
+            return failed(inputs, &Verdict::new(Status::False, Reason::OutputRefused, text.as_str()));
+        }
         Outcome::Answered(Answer { outcome, .. }) => match &**outcome {
-            Ok(found) => return worked(inputs, found),
+            Ok(Found::Rows(found)) => return worked(inputs, found),
+            // The rows of an output are written before they are told.
+            Ok(Found::All { .. }) => return Next { status: inputs.before.clone(), rows: Rows::Keep },
             Err(Failed::Rejected(text)) => {
                 let refused = Verdict::new(Status::False, Reason::QueryRejected, text.as_str());
                 let mut next = failed(inputs, &refused);
@@ -137,12 +159,35 @@ fn suspended(inputs: &Inputs<'_>) -> Next {
     Next { status: concluded(inputs, inputs.before.clone(), &ready), rows: Rows::Keep }
 }
 
-fn worked(inputs: &Inputs<'_>, found: &Found) -> Next {
-    let Found::Rows(found) = found;
+fn written(inputs: &Inputs<'_>, answer: &Answer, stored: Stored) -> Next {
+    let mut status = inputs.before.clone();
+    let Ok(Found::All { rows: found, .. }) = &*answer.outcome else { return Next { status, rows: Rows::Keep } };
+    let truncated = !found.complete;
+    if stored.changed || !inputs.has_results() || status.truncated != Some(truncated) {
+        status.results_time = Some(Time(inputs.now));
+    }
+    status.count = i64::try_from(found.rows.len()).ok();
+    status.truncated = Some(truncated);
+    status.item_type = Some(found.item_type.clone());
+    status.effective_interval = Some(api::Duration::from(inputs.interval));
+    status.last_handled_reconcile_at = handled(inputs);
+    if let Some(output) = &mut status.output {
+        output.shards = i32::try_from(stored.shards).unwrap_or(i32::MAX);
+    }
+    let text = match truncated {
+        false => "the output holds the rows of the last run",
+        true => "the output holds the first rows of the last run; the hub has more than fit into an output",
+    };
+    let ready = Verdict::new(Status::True, Reason::Fresh, text);
+    Next { status: concluded(inputs, status, &ready), rows: Rows::None }
+}
+
+fn worked(inputs: &Inputs<'_>, found: &rows::Rows) -> Next {
     let limit = usize::try_from(inputs.query.spec.limit).unwrap_or(1);
     let chosen = results::choose(found, limit, inputs.shown);
     let mut status = inputs.before.clone();
-    let same = inputs.has_results() && chosen.shown.same(inputs.shown) && status.truncated == Some(chosen.truncated);
+    let shows = inputs.has_results() && inputs.before.output.is_none();
+    let same = shows && chosen.shown.same(inputs.shown) && status.truncated == Some(chosen.truncated);
     status.truncated = Some(chosen.truncated);
     status.item_type = Some(found.item_type.clone());
     status.effective_interval = Some(api::Duration::from(inputs.interval));

@@ -6,14 +6,27 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
 
 use super::super::hubs::Hub;
 use super::question::Question;
 use super::results::Shown;
 
+/// The memory that the rows of all outputs may take together while they are read and written, in KiB.
+const OUTPUT_KIB: usize = 128 * 1024;
+
 /// What is remembered of all of them.
-#[derive(Default)]
-pub struct Runs(Mutex<HashMap<String, Run>>);
+pub struct Runs {
+    runs: Mutex<HashMap<String, Run>>,
+    /// What is left of the memory for outputs, in KiB.
+    pub(super) room: Arc<Semaphore>,
+}
+
+impl Default for Runs {
+    fn default() -> Self {
+        Self { runs: Mutex::default(), room: Arc::new(Semaphore::new(OUTPUT_KIB)) }
+    }
+}
 
 /// What is remembered of one.
 #[derive(Default)]
@@ -46,7 +59,7 @@ pub(super) enum Due {
 impl Runs {
     /// Looks at what is remembered of a query, and changes it.
     pub(super) fn with<T>(&self, uid: &str, work: impl FnOnce(&mut Run) -> T) -> T {
-        let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         work(runs.entry(uid.to_owned()).or_default())
     }
 
@@ -67,7 +80,7 @@ impl Runs {
 
     /// Forgets a query that is gone; its question is given up if nobody else asks it. Answers its namespace and name.
     pub(super) fn forget(&self, uid: &str) -> Option<(String, String)> {
-        let run = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid)?;
+        let run = self.runs.lock().unwrap_or_else(PoisonError::into_inner).remove(uid)?;
         leave(run.asks.as_ref(), uid);
         run.name
     }

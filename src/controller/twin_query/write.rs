@@ -12,7 +12,7 @@ use crate::api::{JsonObject, TwinQuery};
 pub(super) async fn write(subject: &Subject<'_>, next: Next) -> Result<Write, WriteError> {
     let Next { mut status, rows } = next;
     let shown = match rows {
-        Rows::Keep if status == subject.before => return Ok(Write::Done),
+        Rows::Keep | Rows::None if status == subject.before => return Ok(Write::Done),
         Rows::Keep if subject.before.results_time.is_none() => None,
         Rows::Keep => {
             let Some(results) = stored(subject).await? else { return Ok(Write::Conflict) };

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
-use http::{Method, Request};
+use http::{HeaderValue, Method, Request};
 use tower::{BoxError, Layer, Service};
 
 /// The calls that fail, shared with the client of the operator.
@@ -16,18 +16,35 @@ pub struct ApiFaults(Arc<Mutex<Vec<Fault>>>);
 struct Fault {
     method: Method,
     path: String,
-    carried_out: bool,
+    effect: Effect,
+}
+
+#[derive(Clone, Copy)]
+enum Effect {
+    Refused,
+    AnswerLost,
+    /// Asked as somebody who may do nothing.
+    Forbidden,
 }
 
 impl ApiFaults {
-    /// Calls with this method and this text in their path are not carried out.
+    /// Calls with this method and this text in their path, at its end if it ends with `$`, are not carried out.
     pub fn refuse(&self, method: Method, path: &str) {
-        self.faults().push(Fault { method, path: path.to_owned(), carried_out: false });
+        self.add(method, path, Effect::Refused);
+    }
+
+    /// Such calls are made by a user who may do nothing, so that the API server forbids them in its own words.
+    pub fn forbid(&self, method: Method, path: &str) {
+        self.add(method, path, Effect::Forbidden);
     }
 
     /// Such calls are carried out, and their answers are lost.
     pub fn lose_answers(&self, method: Method, path: &str) {
-        self.faults().push(Fault { method, path: path.to_owned(), carried_out: true });
+        self.add(method, path, Effect::AnswerLost);
+    }
+
+    fn add(&self, method: Method, path: &str, effect: Effect) {
+        self.faults().push(Fault { method, path: path.to_owned(), effect });
     }
 
     /// All is well again.
@@ -41,7 +58,12 @@ impl ApiFaults {
 
     fn of<B>(&self, request: &Request<B>) -> Option<Fault> {
         let faults = self.faults();
-        let meant = |fault: &&Fault| fault.method == request.method() && request.uri().path().contains(&fault.path);
+        let path = request.uri().path();
+        let meant = |fault: &&Fault| {
+            let end = fault.path.strip_suffix('$');
+            fault.method == request.method()
+                && end.map_or_else(|| path.contains(&fault.path), |end| path.ends_with(end))
+        };
         faults.iter().find(meant).cloned()
     }
 }
@@ -73,12 +95,16 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let failed = || Err(BoxError::from("a fault that was asked for"));
-        match self.faults.of(&request) {
+        match self.faults.of(&request).map(|fault| fault.effect) {
             None => Box::pin(self.inner.call(request)),
-            Some(Fault { carried_out: false, .. }) => Box::pin(ready(failed())),
-            Some(Fault { carried_out: true, .. }) => {
+            Some(Effect::Forbidden) => {
+                request.headers_mut().insert("impersonate-user", HeaderValue::from_static("nobody"));
+                Box::pin(self.inner.call(request))
+            }
+            Some(Effect::Refused) => Box::pin(ready(failed())),
+            Some(Effect::AnswerLost) => {
                 let call = self.inner.call(request);
                 Box::pin(async move {
                     drop(call.await);

@@ -7,6 +7,7 @@ pub const TWIN: &str = "DeviceTwin";
 pub const QUERY: &str = "TwinQuery";
 pub const CONNECTION: &str = "HubConnection";
 pub const SECRET: &str = "Secret";
+pub const CONFIG_MAP: &str = "ConfigMap";
 
 /// The connection, and its Secret, that objects use unless a test says otherwise.
 const HUB: &str = "plant-hub";
@@ -51,7 +52,7 @@ fn hubtwin(kind: &str, name: &str) -> Manifest {
 
 /// How the API server calls a kind.
 pub fn resource(kind: &str) -> ApiResource {
-    let (group, version) = if kind == SECRET { ("", "v1") } else { ("hubtwin.dev", "v1alpha1") };
+    let (group, version) = if [SECRET, CONFIG_MAP].contains(&kind) { ("", "v1") } else { ("hubtwin.dev", "v1alpha1") };
     ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
 }
 
