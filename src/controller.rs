@@ -20,12 +20,15 @@ pub mod device_twin;
 mod events;
 pub mod feed;
 pub mod hub_connection;
+mod hub_key;
 pub mod hubs;
 pub mod metrics;
 mod recovery;
 mod status;
 mod streams;
 pub mod twin_query;
+
+use hubs::HubKey;
 
 pub use clock::{Clock, Pace};
 pub use streams::{Stopped, run};
@@ -120,8 +123,9 @@ impl Triggers {
     }
 
     /// Asks for one HubConnection.
-    pub fn hub(&self, key: &hubs::HubKey) {
-        let object = ObjectRef::new(&key.name).within(&key.namespace);
+    pub fn hub(&self, key: &HubKey) {
+        let HubKey::Namespaced { namespace, name } = key else { return };
+        let object = ObjectRef::new(name).within(namespace);
         if self.hubs.send(object).is_err() {
             tracing::debug!("the controller of HubConnections is gone");
         }
@@ -140,14 +144,14 @@ impl Context {
     }
 
     /// Asks for every object that uses a connection: it came, went, or recovered.
-    pub fn trigger_users(&self, key: &hubs::HubKey) {
+    pub fn trigger_users(&self, key: &HubKey) {
         for twin in self.twins.state() {
-            if hubs::HubKey::of_twin(&twin) == *key {
+            if HubKey::of_twin(&twin) == *key {
                 self.triggers.twin(ObjectRef::from_obj(&*twin));
             }
         }
         for query in self.queries.state() {
-            if hubs::HubKey::of_query(&query) == *key {
+            if HubKey::of_query(&query) == *key {
                 self.triggers.query(ObjectRef::from_obj(&*query));
             }
         }
@@ -159,21 +163,23 @@ impl Context {
     }
 
     /// The connection object.
-    fn connection(&self, key: &hubs::HubKey) -> Option<Arc<HubConnection>> {
-        self.connections.get(&ObjectRef::new(&key.name).within(&key.namespace))
+    fn connection(&self, key: &HubKey) -> Option<Arc<HubConnection>> {
+        self.connections.get(&ObjectRef::new(key.name()).within(key.namespace()?))
     }
 
     /// Why a reference to a connection leads nowhere: there is no such object, or it was not looked at yet.
     #[must_use]
-    pub fn unresolved(&self, key: &hubs::HubKey) -> Verdict {
-        let hubs::HubKey { namespace, name } = key;
+    pub fn unresolved(&self, key: &HubKey) -> Verdict {
         if !self.listed.load(Ordering::Acquire) {
             return Verdict::new(Status::False, Reason::Pending, "connections are not listed yet");
         }
         if self.connection(key).is_some() {
-            return Verdict::new(Status::False, Reason::Pending, format!("HubConnection {name} was not looked at yet"));
+            return Verdict::new(Status::False, Reason::Pending, format!("{key} was not looked at yet"));
         }
-        let text = format!("there is no HubConnection {name} in namespace {namespace}");
+        let text = match key {
+            HubKey::Namespaced { namespace, .. } => format!("there is no {key} in namespace {namespace}"),
+            HubKey::Cluster(_) => format!("there is no {key}"),
+        };
         Verdict::new(Status::False, Reason::HubNotFound, text)
     }
 

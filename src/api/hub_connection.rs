@@ -44,6 +44,18 @@ pub struct HubConnectionSpec {
     pub host: String,
     /// The credential.
     pub auth: Auth,
+    /// How the hub is used.
+    #[serde(flatten)]
+    pub usage: Usage,
+    /// An extra root certificate in PEM, for hubs with a private certificate authority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle: Option<CaBundle>,
+}
+
+/// How a hub is used: what both kinds of connection say in the same words, at the top of their spec.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
     /// The hub's pricing tier; it decides the hub's limits and the default intervals.
     pub tier: Tier,
     /// How many units of the tier the hub has: 1 of F1, up to 200 of S1 and S2, up to 10 of S3.
@@ -75,9 +87,6 @@ pub struct HubConnectionSpec {
     /// Defaults for the twins of this connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defaults: Option<Defaults>,
-    /// An extra root certificate in PEM, for hubs with a private certificate authority.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_bundle: Option<CaBundle>,
 }
 
 fn one_unit() -> i32 {

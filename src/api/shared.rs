@@ -25,9 +25,11 @@ pub enum HubKind {
     /// A connection in the object's own namespace.
     #[default]
     HubConnection,
+    /// A connection that an administrator shares with namespaces.
+    ClusterHubConnection,
 }
 
-/// A reference to a hub connection in the object's own namespace.
+/// A reference to a hub connection: a HubConnection in the object's own namespace, or a ClusterHubConnection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HubRef {

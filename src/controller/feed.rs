@@ -225,7 +225,7 @@ fn rows_known(view: &View) -> rows::Known<'_> {
 
 /// Hands out the pages of a query as they come: a fleet need not fit into memory twice.
 async fn each_page(hub: &Hub, class: Class, text: &str, mut take: impl FnMut(Page)) -> Result<(), Error> {
-    let caller = hub.caller(class, &hub.key.namespace);
+    let caller = hub.caller(class, hub.key.namespace().unwrap_or_default());
     let mut next = None;
     for _ in 0..MAX_PAGES {
         let mut page = caller.query(text, PAGE, next.as_ref()).await?;

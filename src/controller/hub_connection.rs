@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 
 use super::hubs::{Entry, Health, Hub, HubKey, HubSettings};
 use super::{Context, backoff, feed, status};
 use crate::api::conditions::{self, Patience, Reason, Status, Verdict};
-use crate::api::hub_connection::{CredentialStatus, HubConnectionSpec, Tier};
+use crate::api::hub_connection::{CredentialStatus, Tier, Usage};
 use crate::api::{HubConnection, HubConnectionStatus, device_twin, requested};
 use crate::hub::{self, Client, Size};
 use crate::twin::plan::DriftPolicy;
@@ -25,9 +24,7 @@ pub use allowed::AllowedHosts;
 /// One reconcile of a HubConnection.
 pub async fn reconcile(connection: Arc<HubConnection>, context: Arc<Context>) -> Result<Action, status::WriteError> {
     context.metrics.reconciles.get_or_create(&vec![("kind", "HubConnection")]).inc();
-    let Some(key) = connection.namespace().map(|namespace| HubKey { namespace, name: connection.name_any() }) else {
-        return Ok(Action::await_change());
-    };
+    let key = HubKey::of_connection(&connection);
     if connection.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
@@ -60,7 +57,13 @@ pub async fn reconcile(connection: Arc<HubConnection>, context: Arc<Context>) ->
     let mut status = record(&before, generation, &verdict, secret_version, now);
     status.last_handled_reconcile_at = asked.or(before.last_handled_reconcile_at.clone());
     if status != before {
-        tracing::info!(namespace = key.namespace, name = key.name, reason = verdict.reason.as_str(), "HubConnection");
+        tracing::info!(
+            namespace = key.namespace(),
+            name = key.name(),
+            reason = verdict.reason.as_str(),
+            "{}",
+            key.kind()
+        );
         let write = status::write(&context, &context.written_hubs, &*connection, &resource_version, &status).await?;
         if write == status::Write::Conflict {
             return Ok(Action::requeue(Duration::from_millis(200)));
@@ -90,7 +93,7 @@ fn put_in_place(
         }
         gather::Found::Broken(verdict) => return (broken(context, key, verdict), None),
         gather::Found::Unread(text) => {
-            tracing::warn!(namespace = key.namespace, name = key.name, "{text}");
+            tracing::warn!(namespace = key.namespace(), name = key.name(), "{text}");
             // What is in place goes on: nothing is known to have changed.
             let version = |hub: &Arc<Hub>| hub.source.first().cloned();
             return match context.hubs.get(key) {
@@ -128,7 +131,7 @@ fn broken(context: &Context, key: &HubKey, verdict: Verdict) -> Entry {
 }
 
 fn settings(connection: &HubConnection) -> HubSettings {
-    let spec = &connection.spec;
+    let spec = &connection.spec.usage;
     let (poll, sweep) = match spec.tier {
         Tier::F1 => (Duration::from_secs(5 * 60), Duration::from_secs(24 * 3600)),
         Tier::S1 | Tier::S2 | Tier::S3 => (Duration::from_secs(15), Duration::from_secs(3600)),
@@ -147,7 +150,7 @@ fn settings(connection: &HubConnection) -> HubSettings {
 
 /// The hub's size, and the share of it that may be taken.
 fn size(connection: &HubConnection) -> Size {
-    let HubConnectionSpec { tier, units, budget, .. } = &connection.spec;
+    let Usage { tier, units, budget, .. } = &connection.spec.usage;
     let count = |value: i32| u32::try_from(value).unwrap_or(1).max(1);
     Size {
         tier: match tier {

@@ -6,49 +6,20 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::ResourceExt as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::feed::Judgement;
+pub use super::hub_key::HubKey;
 use super::recovery::Recovery;
 use super::twin_query::Questions;
 use crate::api::conditions::{Reason, Status, Verdict};
 use crate::api::hub_connection::BudgetStatus;
-use crate::api::{DeviceTwin, HubRef, TwinQuery};
 use crate::hub::{Caller, Class, Client, Error, Kind, Lane, Room, Seat, Stretch};
 use crate::twin::id::TwinId;
 use crate::twin::plan::DriftPolicy;
 use crate::twin::rules::Arrays;
 use crate::twin::view::{ConnectionState, Twin};
-
-/// Names a connection object.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct HubKey {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl HubKey {
-    /// The connection that a DeviceTwin names.
-    #[must_use]
-    pub fn of_twin(twin: &DeviceTwin) -> Self {
-        Self::of(twin.namespace(), &twin.spec.hub_ref)
-    }
-
-    /// The connection that a TwinQuery names.
-    #[must_use]
-    pub fn of_query(query: &TwinQuery) -> Self {
-        Self::of(query.namespace(), &query.spec.hub_ref)
-    }
-
-    /// The kinds are namespaced: an object of theirs has a namespace.
-    fn of(namespace: Option<String>, reference: &HubRef) -> Self {
-        Self { namespace: namespace.unwrap_or_default(), name: reference.name.clone() }
-    }
-}
 
 /// The settings of a connection that twins and the feed work by.
 #[derive(Clone, Debug, PartialEq)]

@@ -111,7 +111,7 @@ fn gone_query(query: &TwinQuery) -> Option<Gone> {
 }
 
 fn gone_hub(connection: &HubConnection) -> Option<Gone> {
-    Some(Gone::Hub(HubKey { namespace: connection.namespace()?, name: connection.name_any() }))
+    Some(Gone::Hub(HubKey::of_connection(connection)))
 }
 
 /// Keeps the index of objects by twin, and tells of those that are gone.

@@ -144,7 +144,8 @@ pub(super) async fn gather(twin: &DeviceTwin, context: &Context, goal: Goal, fre
         (Ok(wanted), Some(Entry::Usable(hub))) => {
             let generation = twin.metadata.generation.unwrap_or_default();
             let standing = Standing { goal, generation, observed: before.observed_generation };
-            let caller = hub.caller(class::of_read(standing, freshness), &key.namespace);
+            let namespace = twin.namespace().unwrap_or_default();
+            let caller = hub.caller(class::of_read(standing, freshness), &namespace);
             look(context, hub, &caller, wanted, freshness, asked || goal == Goal::RemoveKeys).await
         }
     };

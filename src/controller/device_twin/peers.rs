@@ -105,12 +105,11 @@ enum Connection {
 }
 
 fn connection(context: &Context, twin: &DeviceTwin) -> Connection {
-    let HubKey { namespace, name } = HubKey::of_twin(twin);
-    let Some(connection) = context.connections.get(&ObjectRef::new(&name).within(&namespace)) else {
+    let Some(connection) = context.connection(&HubKey::of_twin(twin)) else {
         return Connection::Gone;
     };
     let Ok(host) = connection.spec.host.parse::<Host>() else { return Connection::Refused };
-    let arrays = if connection.spec.allow_arrays { Arrays::Allowed } else { Arrays::Refused };
+    let arrays = if connection.spec.usage.allow_arrays { Arrays::Allowed } else { Arrays::Refused };
     match context.settings.allowed_hosts.allow(&host) {
         true => Connection::To { host: host.to_string(), arrays },
         false => Connection::Refused,

@@ -65,7 +65,7 @@ async fn try_gather(context: &Context, connection: &HubConnection, key: &HubKey)
     let Some(source) = &spec.auth.connection_string else {
         return Err(wrong(Reason::SecretMissing, "spec.auth names no credential").into());
     };
-    let reader = Reader { client: &context.client, namespace: &key.namespace };
+    let reader = Reader { client: &context.client, namespace: key.namespace().unwrap_or_default() };
     let mut versions = vec![reader.version::<Secret>("Secret", &source.secret_key_ref.name).await?];
     let bundle = spec.ca_bundle.as_ref();
     let (secret_ref, map_ref) = (
