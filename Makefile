@@ -1,5 +1,5 @@
 # What to do with this repository; each target is a short script or one command. Needs Linux, Rust and Go.
-.PHONY: help demo up down test lint images test-sdk test-page test-cluster fuzz bench-devices bench-query
+.PHONY: help demo up down test lint images test-sdk test-page test-chart test-cluster fuzz bench-devices bench-query
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -13,9 +13,9 @@ up: ## The same stage, left running to explore; its state is in .stage/
 down: ## Ends what `make up` started
 	@demo/down
 
-test: lint ## Format, lints, unit tests, integration tests against a fresh control plane, test-sdk and test-page
+test: lint ## Format, lints, unit tests, integration tests against a fresh control plane, test-chart, test-sdk and test-page
 	@tests/control-plane/run -- cargo test --locked --lib --test it -- --test-threads 8
-	@$(MAKE) --no-print-directory test-sdk test-page
+	@$(MAKE) --no-print-directory test-chart test-sdk test-page
 
 lint: ## Format and lints, with and without the default features
 	cargo fmt --check
@@ -34,6 +34,9 @@ images: ## Both images as OCI archives in target/images, with nothing pulled; ne
 	@mkdir -p target/images
 	@image/build hubtwin target/images/hubtwin.oci
 	@image/build hubtwin-full target/images/hubtwin-full.oci
+
+test-chart: ## What the Helm chart makes of many values; needs Go and Python with PyYAML
+	@tests/chart/run
 
 test-cluster: ## helm install into a real cluster of one node, and the tutorial in it; needs root on Debian, Rust and Go
 	@tests/cluster/test
