@@ -19,19 +19,24 @@ mod clock;
 pub mod device_twin;
 mod events;
 pub mod feed;
+pub mod fleet;
 pub mod hub_connection;
 mod hub_key;
 pub mod hubs;
 pub mod metrics;
+mod queue;
 mod recovery;
 mod status;
 mod streams;
 pub mod twin_query;
+mod twins;
 
 use hubs::HubKey;
 
 pub use clock::{Clock, Pace};
+use fleet::TwinName;
 pub use streams::{Stopped, run};
+use twins::Ask;
 
 /// What every controller works with.
 pub struct Context {
@@ -46,21 +51,19 @@ pub struct Context {
     /// Counters for `/metrics`.
     pub metrics: metrics::Metrics,
     /// All DeviceTwins, as last seen.
-    pub twins: Store<DeviceTwin>,
+    pub twins: Arc<fleet::Fleet>,
+    /// Told once every DeviceTwin was listed.
+    twins_listed: CancellationToken,
     /// All TwinQueries, as last seen.
     pub queries: Store<TwinQuery>,
     /// All HubConnections, as last seen.
     pub connections: Store<HubConnection>,
-    /// Statuses of DeviceTwins as we last wrote them: the store may lag behind our own writes.
-    pub written_twins: status::Written<crate::api::DeviceTwinStatus>,
-    /// The same for TwinQueries.
+    /// Statuses of TwinQueries as we last wrote them: the store may lag behind our own writes.
     pub written_queries: status::Written<crate::api::TwinQueryStatus>,
     /// The same for HubConnections.
     pub written_hubs: status::Written<crate::api::HubConnectionStatus>,
     /// What is remembered of each DeviceTwin between reconciles.
     pub memory: device_twin::Memory,
-    /// Which DeviceTwins are about the same twin.
-    pub peers: Arc<device_twin::Peers>,
     /// Whether every kind was listed: before that, nobody knows which connections there are.
     pub listed: AtomicBool,
     /// When the operator started.
@@ -103,15 +106,24 @@ impl Settings {
 /// Asks for reconciles. Never blocks, never fails: a controller that is gone needs none.
 #[derive(Clone)]
 pub struct Triggers {
-    twins: mpsc::UnboundedSender<ObjectRef<DeviceTwin>>,
+    twins: mpsc::UnboundedSender<Ask>,
     queries: mpsc::UnboundedSender<ObjectRef<TwinQuery>>,
     hubs: mpsc::UnboundedSender<ObjectRef<HubConnection>>,
 }
 
 impl Triggers {
     /// Asks for one DeviceTwin.
-    pub fn twin(&self, object: ObjectRef<DeviceTwin>) {
-        if self.twins.send(object).is_err() {
+    pub fn twin(&self, name: TwinName) {
+        self.ask(Ask::Look(name));
+    }
+
+    /// Asks for one DeviceTwin that has at hand what it needs to know of its twin.
+    pub fn told(&self, name: TwinName) {
+        self.ask(Ask::Told(name));
+    }
+
+    fn ask(&self, ask: Ask) {
+        if self.twins.send(ask).is_err() {
             tracing::debug!("the controller of DeviceTwins is gone");
         }
     }
@@ -145,11 +157,11 @@ impl Context {
 
     /// Asks for every object that uses a connection: it came, went, or recovered.
     pub fn trigger_users(&self, key: &HubKey) {
-        for twin in self.twins.state() {
-            if HubKey::of_twin(&twin) == *key {
-                self.triggers.twin(ObjectRef::from_obj(&*twin));
-            }
-        }
+        self.triggers.ask(Ask::Users(Arc::new(key.clone())));
+        self.trigger_queries(key);
+    }
+
+    fn trigger_queries(&self, key: &HubKey) {
         for query in self.queries.state() {
             if HubKey::of_query(&query) == *key {
                 self.triggers.query(ObjectRef::from_obj(&*query));
@@ -159,7 +171,7 @@ impl Context {
 
     /// Asks for the other objects that are about the same twin.
     fn trigger_peers(&self, twin: &DeviceTwin) {
-        self.peers.others(twin).into_iter().for_each(|other| self.triggers.twin(other));
+        self.twins.others(twin).into_iter().for_each(|other| self.triggers.twin(other));
     }
 
     /// The connection object.
@@ -198,7 +210,17 @@ impl Context {
             hubs::Change::None => {}
             hubs::Change::Reworded => self.triggers.hub(&hub.key),
             // Also who was not synced yet is told why: that costs no call to the hub, and no write to who was synced.
-            hubs::Change::Down | hubs::Change::Up => {
+            hubs::Change::Down(reason) if !device_twin::is_the_connections(reason) => {
+                self.triggers.hub(&hub.key);
+                self.trigger_users(&hub.key);
+            }
+            hubs::Change::Down(_) | hubs::Change::Up => {
+                self.triggers.hub(&hub.key);
+                self.triggers.ask(Ask::Waiting(Arc::new(hub.key.clone())));
+                self.trigger_queries(&hub.key);
+            }
+            // Also what is in sync: the connection may have other settings now.
+            hubs::Change::First => {
                 self.triggers.hub(&hub.key);
                 self.trigger_users(&hub.key);
             }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::ResourceExt as _;
-use kube::runtime::controller::Action;
+use kube::{Api, ResourceExt as _};
 
 use super::events::Note;
+use super::fleet::TwinName;
+use super::hubs::{Entry, Health, HubKey};
 use super::{Context, backoff, status};
-use crate::api::{DeviceTwin, DeviceTwinStatus};
+use crate::api::device_twin::TwinAt;
+use crate::api::{DeviceTwin, DeviceTwinStatus, requested};
 
 mod class;
 mod contest;
@@ -25,12 +27,14 @@ mod peers;
 mod plan;
 mod ready;
 mod record;
+mod settled;
 mod show;
 mod validate;
 
 pub use memory::Memory;
-pub use peers::Peers;
+pub(in crate::controller) use peers::id;
 pub(crate) use plan::ledger;
+pub(in crate::controller) use ready::is_the_connections;
 pub(crate) use validate::{Wanted, validate};
 
 use delete::Next;
@@ -38,6 +42,7 @@ use execute::Outcome;
 use gather::{Freshness, Goal, Inputs};
 use plan::Decision;
 use record::{Again, Record};
+use settled::{Calm, Known};
 
 /// How often a plan is made anew in one reconcile because the hub said 412.
 const ATTEMPTS: usize = 5;
@@ -54,11 +59,15 @@ struct Settled {
 }
 
 /// One reconcile of a DeviceTwin.
-pub async fn reconcile(twin: Arc<DeviceTwin>, context: Arc<Context>) -> Result<Action, status::WriteError> {
+pub async fn reconcile(twin: Arc<DeviceTwin>, context: Arc<Context>) -> Result<Option<Duration>, status::WriteError> {
     context.metrics.reconciles.get_or_create(&vec![("kind", "DeviceTwin")]).inc();
     match delete::first(&twin, &context).await? {
         Next::Done(action) => return Ok(action),
         Next::Live => {}
+    }
+    if let Some(Calm(wait)) = calm(&twin, &context) {
+        context.backoff.forget(&twin.uid().unwrap_or_default());
+        return Ok(wait);
     }
     let Settled { inputs, decision, outcome, told } = settle(&twin, &context, Goal::Sync).await;
     let mut record = record::record(&inputs, &decision, &outcome);
@@ -74,6 +83,33 @@ pub async fn reconcile(twin: Arc<DeviceTwin>, context: Arc<Context>) -> Result<A
         context.trigger_peers(&twin);
     }
     action
+}
+
+/// Whether an object needs nothing, by what is known without a call.
+fn calm(twin: &DeviceTwin, context: &Context) -> Option<Calm> {
+    let Some(Entry::Usable(hub)) = context.hubs.get(&HubKey::of_twin(twin)) else { return None };
+    let (now, uid) = (context.settings.clock.now(), twin.uid().unwrap_or_default());
+    if hub.health() != Health::Up || !context.twins.others(twin).is_empty() {
+        return None;
+    }
+    let requested = requested(twin);
+    let last = twin.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone());
+    if requested.is_some() && requested != last {
+        return None;
+    }
+    let wanted = validate(twin, hub.settings.arrays, hub.settings.drift).ok()?;
+    let view = hub.views.get(&wanted.id)?;
+    let at = TwinAt {
+        host: hub.host.clone(),
+        device_id: wanted.id.device_id.as_str().to_owned(),
+        module_id: wanted.id.module().map(str::to_owned),
+    };
+    let known = Known {
+        etag: view.twin.etag.as_str(),
+        version: view.twin.version,
+        connection: view.twin.connection_state.map(show::connection_state),
+    };
+    settled::settled(twin, &at, known, &context.memory.recall(&uid), now)
 }
 
 /// Gathers, decides and executes, again while the hub says that it moved meanwhile.
@@ -139,7 +175,7 @@ async fn tell(
     context: &Context,
     inputs: &Inputs,
     record: Record,
-) -> Result<Action, status::WriteError> {
+) -> Result<Option<Duration>, status::WriteError> {
     let uid = twin.uid().unwrap_or_default();
     let Record { status, notes, again, remembered } = record;
     // Before the status: what is told here is not found again by looking.
@@ -147,15 +183,18 @@ async fn tell(
         context.events.publish(twin, note).await;
     }
     if let Some(status) = status
-        && (remembered.unsaved.is_some() || status != inputs.before)
+        && (remembered.unsaved.is_some() || show::differs(&status, &inputs.before, inputs.reported))
     {
         if let Some(wait) = too_soon(twin, context, inputs, &status) {
-            return Ok(Action::requeue(wait));
+            return Ok(Some(wait));
         }
         log(twin, &status);
-        let write = status::write(context, &context.written_twins, twin, &inputs.resource_version, &status).await?;
+        let Some(status) = with_reported(twin, context, inputs, status).await? else {
+            return Ok(Some(Duration::from_millis(100)));
+        };
+        let write = status::write(context, &*context.twins, twin, &inputs.resource_version, &status).await?;
         if write == status::Write::Conflict {
-            return Ok(Action::requeue(Duration::from_millis(100)));
+            return Ok(Some(Duration::from_millis(100)));
         }
         context.memory.saved(&uid);
     }
@@ -166,20 +205,46 @@ async fn tell(
         Duration::try_from(left).unwrap_or_default().saturating_add(Duration::from_millis(500)).min(most)
     };
     let delay = match again {
-        Again::Backoff => return Ok(Action::requeue(context.backoff.next(&uid))),
+        Again::Backoff => return Ok(Some(context.backoff.next(&uid))),
         Again::Soon => SOON,
         Again::Waiting(at) => until(at, pace.waiting),
-        Again::Calm(at) => until(at, pace.calm),
+        Again::Calm(Some(at)) => until(Some(at), pace.calm),
+        // The watch and the feed tell of everything that may happen.
+        Again::Calm(None) => {
+            context.backoff.forget(&uid);
+            return Ok(None);
+        }
     };
     context.backoff.forget(&uid);
-    Ok(Action::requeue(backoff::jittered(delay).max(Duration::from_millis(500))))
+    Ok(Some(backoff::jittered(delay).max(Duration::from_millis(500))))
 }
 
 /// A device that keeps reporting does not cost a write each time.
 fn too_soon(twin: &DeviceTwin, context: &Context, inputs: &Inputs, status: &DeviceTwinStatus) -> Option<Duration> {
     let interval = record::may_wait(inputs, status)?;
-    let age = context.written_twins.age(twin)?;
+    let age = context.twins.age(&TwinName::of(twin))?;
     (age < interval).then(|| interval - age)
+}
+
+/// The status with what it showed of the reported properties, where this reconcile did not see them: they are not kept in
+/// memory, and a status is written whole. `None` when the object changed meanwhile.
+async fn with_reported(
+    twin: &DeviceTwin,
+    context: &Context,
+    inputs: &Inputs,
+    mut status: DeviceTwinStatus,
+) -> Result<Option<DeviceTwinStatus>, status::WriteError> {
+    if status.properties.is_some() || inputs.reported.is_none() {
+        return Ok(Some(status));
+    }
+    let (name, namespace) = (twin.name_any(), twin.namespace().unwrap_or_default());
+    let api: Api<DeviceTwin> = Api::namespaced(context.client.clone(), &namespace);
+    let found = status::bounded("the status", &name, api.get_opt(&name)).await?.flatten();
+    let Some(found) = found.filter(|found| found.resource_version().as_ref() == Some(&inputs.resource_version)) else {
+        return Ok(None);
+    };
+    status.properties = found.status.and_then(|status| status.properties);
+    Ok(Some(status))
 }
 
 fn log(twin: &DeviceTwin, status: &DeviceTwinStatus) {

@@ -7,14 +7,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::ResourceExt as _;
-use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::hubs::{Hub, HubKey, View};
+use super::fleet::TwinName;
+use super::hubs::{Hub, View};
 use super::{Context, Settings, backoff};
-use crate::api::DeviceTwin;
 use crate::hub::{Class, Error, Page};
 use crate::twin::id::TwinId;
 use crate::twin::view::Twin;
@@ -67,7 +65,7 @@ struct Cursor {
     looked_back: Instant,
 }
 
-type Claims = HashMap<TwinId, Vec<ObjectRef<DeviceTwin>>>;
+type Claims = HashMap<TwinId, Vec<TwinName>>;
 
 async fn run(context: Arc<Context>, hub: Arc<Hub>) {
     let (stop, shutdown) = (hub.stop.clone(), context.shutdown.clone());
@@ -105,17 +103,12 @@ async fn run(context: Arc<Context>, hub: Arc<Hub>) {
 impl Feed {
     /// The twins that objects of this connection claim.
     fn claims(&self) -> Claims {
-        let mut claims = Claims::new();
-        for object in self.context.twins.state() {
-            if HubKey::of_twin(&object) != self.hub.key || object.spec.suspend {
-                continue;
-            }
-            let device = object.spec.device_id.clone().unwrap_or_else(|| object.name_any());
-            if let Ok(id) = TwinId::parse(&device, object.spec.module_id.as_deref()) {
-                claims.entry(id).or_default().push(ObjectRef::from_obj(&*object));
-            }
-        }
-        claims
+        let (twins, key) = (&self.context.twins, &self.hub.key);
+        let with_objects = |id: TwinId| {
+            let objects = twins.claiming(key, &id);
+            (id, objects)
+        };
+        twins.claimed(key).into_iter().map(with_objects).collect()
     }
 
     /// Asks what changed; says whether the hub answered.
@@ -216,7 +209,7 @@ fn take(context: &Context, hub: &Arc<Hub>, claims: &Claims, row: Twin) {
         Judgement::Drop | Judgement::Older(_) => return,
         Judgement::Take | Judgement::Read => {}
     }
-    objects.iter().for_each(|object| context.triggers.twin(object.clone()));
+    objects.iter().for_each(|object| context.triggers.told(object.clone()));
 }
 
 fn rows_known(view: &View) -> rows::Known<'_> {

@@ -82,9 +82,11 @@ pub enum Change {
     /// The hub is down for the same reason, told in other words.
     Reworded,
     /// The hub went down, or is down for another reason.
-    Down,
-    /// The hub came up.
+    Down(Reason),
+    /// The hub came up again.
     Up,
+    /// The hub answered for the first time.
+    First,
 }
 
 impl Hub {
@@ -165,9 +167,10 @@ impl Hub {
             return Change::None;
         }
         let change = match (&*health, &now) {
+            (Health::Unknown, Health::Up) => Change::First,
             (_, Health::Up | Health::Unknown) => Change::Up,
             (Health::Down(before), Health::Down(now)) if before.reason == now.reason => Change::Reworded,
-            (_, Health::Down(_)) => Change::Down,
+            (_, Health::Down(now)) => Change::Down(now.reason),
         };
         *health = now;
         change

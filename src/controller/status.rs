@@ -87,8 +87,22 @@ impl<S: Clone> Written<S> {
     }
 }
 
+/// Takes in what was written.
+pub trait Keep<K, S> {
+    /// A status was written, and the object is at this version now.
+    fn wrote(&self, object: &K, status: &S, resource_version: String);
+}
+
+impl<K: Resource, S: Clone> Keep<K, S> for Written<S> {
+    fn wrote(&self, object: &K, status: &S, resource_version: String) {
+        if let Some(uid) = object.meta().uid.clone() {
+            self.put(uid, Entry { resource_version, status: status.clone(), at: Some(Instant::now()) });
+        }
+    }
+}
+
 /// Resource versions of one resource compare as numbers (Kubernetes API concepts, "Resource versions").
-fn newer(ours: &str, seen: &str) -> bool {
+pub(super) fn newer(ours: &str, seen: &str) -> bool {
     match (ours.parse::<u64>(), seen.parse::<u64>()) {
         (Ok(ours), Ok(seen)) => ours > seen,
         _ => false,
@@ -145,14 +159,14 @@ pub async fn bounded<T>(
 /// Writes the whole status of an object that was gathered at `resource_version`.
 pub async fn write<K, S>(
     context: &Context,
-    written: &Written<S>,
+    written: &impl Keep<K, S>,
     object: &K,
     resource_version: &str,
     status: &S,
 ) -> Result<Write, WriteError>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
-    S: Serialize + Clone,
+    S: Serialize,
 {
     let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
     let api: Api<K> = Api::namespaced(context.client.clone(), &namespace);
@@ -170,14 +184,7 @@ where
         Err(error @ WriteError::Refused { .. }) => ("failed", Err(error)),
         Ok(None) => ("conflict", Ok(Write::Conflict)),
         Ok(Some(answer)) => {
-            let entry = Entry {
-                resource_version: answer.resource_version().unwrap_or_default(),
-                status: status.clone(),
-                at: Some(Instant::now()),
-            };
-            if let Some(uid) = object.uid() {
-                written.put(uid, entry);
-            }
+            written.wrote(object, status, answer.resource_version().unwrap_or_default());
             ("ok", Ok(Write::Done))
         }
     };

@@ -17,7 +17,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::hubs::{HubKey, Hubs};
-use super::{Context, Settings, Triggers, backoff, device_twin, events, hub_connection, metrics, status, twin_query};
+use super::{
+    Context, Settings, Triggers, backoff, device_twin, events as published, hub_connection, metrics, status,
+    twin_query, twins,
+};
 use crate::api::{DeviceTwin, HubConnection, TwinQuery};
 use crate::hub::Pools;
 
@@ -37,9 +40,8 @@ pub async fn run(
     let fatal = CancellationToken::new();
     let namespace = settings.namespace.as_deref();
     let (gone, deleted) = mpsc::unbounded_channel();
-    let peers = Arc::new(device_twin::Peers::default());
     let query_runs = Arc::new(twin_query::Runs::default());
-    let (twins, twin_stream) = watched(&client, namespace, whole, see_twin(peers.clone(), gone.clone()));
+    let twin_stream = events::<DeviceTwin>(&client, namespace).boxed();
     let runs = query_runs.clone();
     let lean = move |query: &mut TwinQuery| twin_query::lean(&runs, query);
     let (queries, query_stream) = watched(&client, namespace, lean, see_deleted(gone.clone(), gone_query));
@@ -47,7 +49,7 @@ pub async fn run(
     let clock = settings.clock.clone();
     let budgets = Arc::new(Pools::new(Arc::new(move || clock.now())));
     let context = Arc::new(Context {
-        events: events::Events::new(client.clone()),
+        events: published::Events::new(client.clone()),
         client,
         hubs: Hubs::default(),
         backoff: backoff::Backoff::new(settings.pace.retry_first, settings.pace.retry_most),
@@ -56,25 +58,23 @@ pub async fn run(
         settings,
         metrics: metrics::Metrics::new(budgets.clone()),
         budgets,
-        twins: twins.clone(),
+        twins: Arc::default(),
+        twins_listed: CancellationToken::new(),
         queries: queries.clone(),
         connections: hubs.clone(),
-        written_twins: status::Written::default(),
         written_queries: status::Written::default(),
         written_hubs: status::Written::default(),
         memory: device_twin::Memory::default(),
-        peers,
         triggers: Triggers { twins: twin_sender, queries: query_sender, hubs: hub_sender },
         query_runs,
         shutdown: shutdown.clone(),
         fatal: fatal.clone(),
     });
     let listed = {
-        let (twins, queries, hubs, context) = (twins.clone(), queries.clone(), hubs.clone(), context.clone());
+        let (queries, hubs, context) = (queries.clone(), hubs.clone(), context.clone());
         async move {
-            if let (Ok(()), Ok(()), Ok(())) =
-                (twins.wait_until_ready().await, queries.wait_until_ready().await, hubs.wait_until_ready().await)
-            {
+            context.twins_listed.cancelled().await;
+            if let (Ok(()), Ok(())) = (queries.wait_until_ready().await, hubs.wait_until_ready().await) {
                 context.listed.store(true, Ordering::Release);
                 started(context);
             }
@@ -83,7 +83,7 @@ pub async fn run(
     };
     let controllers = async {
         tokio::join!(
-            control("DeviceTwin", twins, twin_stream, twin_triggers, device_twin::reconcile, &context),
+            twins::run(context.clone(), twin_stream, twin_triggers),
             control("TwinQuery", queries, query_stream, query_triggers, twin_query::reconcile, &context),
             control("HubConnection", hubs, hub_stream, hub_triggers, hub_connection::reconcile, &context),
         )
@@ -99,8 +99,6 @@ pub async fn run(
 
 /// What is to be forgotten of a deleted object.
 enum Gone {
-    /// A DeviceTwin, by uid, and the other objects that are about its twin.
-    Twin(String, Vec<ObjectRef<DeviceTwin>>),
     /// A TwinQuery, by uid.
     Query(String),
     Hub(HubKey),
@@ -112,15 +110,6 @@ fn gone_query(query: &TwinQuery) -> Option<Gone> {
 
 fn gone_hub(connection: &HubConnection) -> Option<Gone> {
     Some(Gone::Hub(HubKey::of_connection(connection)))
-}
-
-/// Keeps the index of objects by twin, and tells of those that are gone.
-fn see_twin(peers: Arc<device_twin::Peers>, gone: mpsc::UnboundedSender<Gone>) -> impl FnMut(&Event<DeviceTwin>) {
-    move |event| match event {
-        Event::InitApply(twin) | Event::Apply(twin) => peers.add(twin),
-        Event::Delete(twin) => tell_gone(&gone, twin.uid().map(|uid| Gone::Twin(uid, peers.remove(twin)))),
-        Event::Init | Event::InitDone => {}
-    }
 }
 
 fn see_deleted<K>(gone: mpsc::UnboundedSender<Gone>, name: fn(&K) -> Option<Gone>) -> impl FnMut(&Event<K>) {
@@ -142,13 +131,6 @@ async fn forget(context: &Context, mut deleted: mpsc::UnboundedReceiver<Gone>) {
     while let Some(gone) = deleted.recv().await {
         match gone {
             Gone::Hub(key) => hub_connection::gone(context, &key),
-            Gone::Twin(uid, others) => {
-                context.written_twins.forget(&uid);
-                context.memory.forget(&uid);
-                context.backoff.forget(&uid);
-                // Whoever waits for the leaves of this object may take them.
-                others.into_iter().for_each(|other| context.triggers.twin(other));
-            }
             Gone::Query(uid) => twin_query::gone(context, &uid),
         }
     }
@@ -174,18 +156,12 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     K: Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let api: Api<DeserializeGuard<K>> = match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
     let (store, writer) = reflector::store();
-    let stream = watch::watcher(api, watcher::Config::default().any_semantic())
-        .filter_map(|event| future::ready(decoded(event)))
+    let stream = events::<K>(client, namespace)
         .modify(move |object: &mut K| {
             object.managed_fields_mut().clear();
             lean(object);
         })
-        .default_backoff()
         .reflect(writer)
         .inspect(move |event| {
             if let Ok(event) = event {
@@ -198,6 +174,24 @@ where
             kube::runtime::PredicateConfig::default(),
         );
     (store, Box::pin(stream))
+}
+
+/// What happens to the objects of a kind. One that cannot be decoded is told and passed over.
+fn events<K>(
+    client: &kube::Client,
+    namespace: Option<&str>,
+) -> impl stream::Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    K: Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let api: Api<DeserializeGuard<K>> = match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    watch::watcher(api, watcher::Config::default().any_semantic())
+        .filter_map(|event| future::ready(decoded(event)))
+        .default_backoff()
 }
 
 type Changes<K> = stream::BoxStream<'static, Result<K, watcher::Error>>;

@@ -30,7 +30,7 @@ const TABLE: &[Row] = &[
     row(
         "controller",
         "api hub twin",
-        "kube k8s_openapi serde serde_json jiff thiserror tokio tokio_util futures fastrand prometheus_client sha2 \
+        "kube k8s_openapi serde serde_json jiff thiserror tokio tokio_util futures fastrand lz4_flex prometheus_client sha2 \
          tracing",
     ),
     row("operator", "controller api", "kube axum thiserror tokio tokio_util tracing"),
@@ -60,10 +60,13 @@ const PURE: &[&str] = &[
     "controller/device_twin/plan.rs",
     "controller/device_twin/ready.rs",
     "controller/device_twin/record.rs",
+    "controller/device_twin/settled.rs",
     "controller/device_twin/show.rs",
     "controller/device_twin/validate.rs",
     "controller/feed/queries.rs",
     "controller/feed/rows.rs",
+    "controller/fleet/digest.rs",
+    "controller/fleet/packed.rs",
     "controller/hub_connection/allowed.rs",
     "controller/twin_query/output/shards.rs",
     "controller/twin_query/record.rs",

@@ -5,7 +5,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
-use kube::runtime::controller::Action;
 use serde_json::json;
 
 use super::super::events::Note;
@@ -25,29 +24,29 @@ pub(super) enum Next {
     /// The object lives: go on.
     Live,
     /// Nothing more in this reconcile.
-    Done(Action),
+    Done(Option<Duration>),
 }
 
 /// Looks at the finalizer before anything else, the validity of the spec included.
 pub(super) async fn first(twin: &DeviceTwin, context: &Context) -> Result<Next, status::WriteError> {
     let has = twin.finalizers().iter().any(|finalizer| finalizer == FINALIZER);
     let deleting = twin.metadata.deletion_timestamp.is_some();
-    let retry = Next::Done(Action::requeue(Duration::from_millis(100)));
+    let retry = Next::Done(Some(Duration::from_millis(100)));
     match step(has, deleting, twin.spec.deletion_policy) {
         Step::Live => Ok(Next::Live),
-        Step::Gone => Ok(Next::Done(Action::await_change())),
+        Step::Gone => Ok(Next::Done(None)),
         Step::Add => Ok(if write(twin, context, true).await? { Next::Live } else { retry }),
         Step::Drop => Ok(if write(twin, context, false).await? { Next::Live } else { retry }),
         Step::Release => {
             let released = write(twin, context, false).await?;
-            Ok(if released { Next::Done(Action::await_change()) } else { retry })
+            Ok(if released { Next::Done(None) } else { retry })
         }
         Step::Finish => finish(twin, context).await.map(Next::Done),
     }
 }
 
 /// Removes the keys, and then the finalizer; or waits; or leaves the keys and says so.
-async fn finish(twin: &DeviceTwin, context: &Context) -> Result<Action, status::WriteError> {
+async fn finish(twin: &DeviceTwin, context: &Context) -> Result<Option<Duration>, status::WriteError> {
     // From now on it claims nothing: who waits for its leaves may take them.
     context.trigger_peers(twin);
     let (attempt, told) = attempt(twin, context).await;
@@ -55,7 +54,7 @@ async fn finish(twin: &DeviceTwin, context: &Context) -> Result<Action, status::
     let since = deleted.max(context.started);
     let uid = twin.uid().unwrap_or_default();
     let left = match end(attempt, since, context.settings.pace.keys_left_after, context.settings.clock.now()) {
-        End::Wait(left) => return Ok(Action::requeue(context.backoff.next(&uid).min(left))),
+        End::Wait(left) => return Ok(Some(context.backoff.next(&uid).min(left))),
         End::Go => None,
         End::LeaveKeys(why) => Some(why),
     };
@@ -68,9 +67,9 @@ async fn finish(twin: &DeviceTwin, context: &Context) -> Result<Action, status::
     }
     if write(twin, context, false).await? {
         context.backoff.forget(&uid);
-        return Ok(Action::await_change());
+        return Ok(None);
     }
-    Ok(Action::requeue(Duration::from_millis(100)))
+    Ok(Some(Duration::from_millis(100)))
 }
 
 /// One attempt to remove the keys, by the planner that writes them, with a spec that asks for nothing.
@@ -105,7 +104,7 @@ async fn attempt(twin: &DeviceTwin, context: &Context) -> (Attempt, Vec<Note>) {
 
 /// What the ledger holds, be it written to the object or not.
 fn holds(twin: &DeviceTwin, context: &Context) -> Ledger {
-    let (status, _) = context.written_twins.newest(twin, twin.status.as_ref());
+    let status = context.twins.newest(twin).status;
     let remembered = context.memory.recall(&twin.uid().unwrap_or_default());
     let of = |status: DeviceTwinStatus| ledger(&status, status.hub.as_ref()?);
     let mut held = remembered.unsaved.or(status).and_then(of).unwrap_or_default();
@@ -119,7 +118,7 @@ fn holds(twin: &DeviceTwin, context: &Context) -> Ledger {
 
 /// Adds or removes our own finalizer; `false` when the object changed meanwhile.
 async fn write(twin: &DeviceTwin, context: &Context, add: bool) -> Result<bool, status::WriteError> {
-    let (before, resource_version) = context.written_twins.newest(twin, twin.status.as_ref());
+    let resource_version = context.twins.newest(twin).resource_version;
     let others = twin.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER);
     let finalizers: Vec<&str> = others.map(String::as_str).chain(add.then_some(FINALIZER)).collect();
     let body = json!({"metadata": {"resourceVersion": resource_version, "finalizers": finalizers}});
@@ -130,7 +129,7 @@ async fn write(twin: &DeviceTwin, context: &Context, add: bool) -> Result<bool, 
     match status::bounded("the finalizer", &name, call).await? {
         None => Ok(false),
         Some(answer) => {
-            context.written_twins.moved(twin, before, answer.resource_version().unwrap_or_default());
+            context.twins.moved(twin, answer.resource_version().unwrap_or_default());
             Ok(true)
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
+use super::super::fleet::Newest;
 use super::super::hubs::{Entry, Health, Hub, HubKey, Origin, connection_trouble, told};
 use super::super::{Context, Pace};
 use super::class::{self, Standing};
@@ -47,7 +48,10 @@ pub(super) struct Inputs {
     pub(super) name: String,
     pub(super) created: Timestamp,
     pub(super) generation: i64,
+    /// The status before, but for the reported properties.
     pub(super) before: DeviceTwinStatus,
+    /// The digest of the reported properties that it showed; `None` when it showed none.
+    pub(super) reported: Option<u64>,
     pub(super) resource_version: String,
     /// What is remembered of this object.
     pub(super) remembered: Remembered,
@@ -109,7 +113,7 @@ impl Found {
 
 pub(super) async fn gather(twin: &DeviceTwin, context: &Context, goal: Goal, freshness: Freshness) -> Inputs {
     let now = context.settings.clock.now();
-    let (before, resource_version) = context.written_twins.newest(twin, twin.status.as_ref());
+    let Newest { status: before, resource_version, reported } = context.twins.newest(twin);
     let mut before =
         before.unwrap_or_else(|| DeviceTwinStatus { observed_generation: -1, ..DeviceTwinStatus::default() });
     let remembered = context.memory.recall(&twin.uid().unwrap_or_default());
@@ -163,6 +167,7 @@ pub(super) async fn gather(twin: &DeviceTwin, context: &Context, goal: Goal, fre
         created: twin.metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default(),
         generation: twin.metadata.generation.unwrap_or_default(),
         before,
+        reported,
         resource_version,
         remembered,
         requested,

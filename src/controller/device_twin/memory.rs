@@ -14,7 +14,7 @@ use crate::twin::view::Etag;
 pub struct Memory(Mutex<HashMap<String, Remembered>>);
 
 /// What is remembered of one object.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Remembered {
     /// A status whose ledger is ahead of the object: the hub took a write, and the status write did not land. Kept until
     /// one does, for a spec that changed meanwhile may no longer name a leaf that is at the hub.
@@ -42,15 +42,21 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(uid).cloned().unwrap_or_default()
     }
 
+    /// Of most objects there is nothing to remember.
     pub(super) fn keep(&self, uid: &str, remembered: Remembered) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), remembered);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered == Remembered::default() {
+            all.remove(uid);
+        } else {
+            all.insert(uid.to_owned(), remembered);
+        }
     }
 
     /// The status was written.
     pub(super) fn saved(&self, uid: &str) {
-        if let Some(remembered) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(uid) {
-            remembered.unsaved = None;
-        }
+        let mut remembered = self.recall(uid);
+        remembered.unsaved = None;
+        self.keep(uid, remembered);
     }
 
     /// Forgets an object that is gone.

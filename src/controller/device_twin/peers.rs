@@ -1,10 +1,6 @@
 //! Which DeviceTwins are about the same twin, and what each of the others claims there.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{PoisonError, RwLock};
-
 use kube::ResourceExt as _;
-use kube::runtime::reflector::ObjectRef;
 
 use super::super::Context;
 use super::super::hubs::HubKey;
@@ -18,41 +14,8 @@ use crate::twin::id::TwinId;
 use crate::twin::plan::DriftPolicy;
 use crate::twin::rules::Arrays;
 
-/// The objects by the ids that they name, at whatever hub. The store is the truth; this only finds them there.
-#[derive(Debug, Default)]
-pub struct Peers(RwLock<HashMap<TwinId, BTreeSet<(String, String)>>>);
-
-impl Peers {
-    /// An object came or changed.
-    pub(in crate::controller) fn add(&self, twin: &DeviceTwin) {
-        let Some(id) = id(twin) else { return };
-        self.0.write().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().insert(key(twin));
-    }
-
-    /// An object is gone; the others that are about a twin of the same ids.
-    pub(in crate::controller) fn remove(&self, twin: &DeviceTwin) -> Vec<ObjectRef<DeviceTwin>> {
-        let Some(id) = id(twin) else { return Vec::new() };
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(objects) = all.get_mut(&id) else { return Vec::new() };
-        objects.remove(&key(twin));
-        let others = objects.iter().map(reference).collect();
-        if objects.is_empty() {
-            all.remove(&id);
-        }
-        others
-    }
-
-    /// The objects, but for this one, that name the same ids.
-    pub(in crate::controller) fn others(&self, twin: &DeviceTwin) -> Vec<ObjectRef<DeviceTwin>> {
-        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let own = key(twin);
-        let objects = id(twin).and_then(|id| all.get(&id)).into_iter().flatten();
-        objects.filter(|other| **other != own).map(reference).collect()
-    }
-}
-
 /// The ids that an object names; `None` when they are none.
-pub(super) fn id(twin: &DeviceTwin) -> Option<TwinId> {
+pub(in crate::controller) fn id(twin: &DeviceTwin) -> Option<TwinId> {
     let device = twin.spec.device_id.as_deref().or(twin.metadata.name.as_deref())?;
     TwinId::parse(device, twin.spec.module_id.as_deref()).ok()
 }
@@ -60,7 +23,7 @@ pub(super) fn id(twin: &DeviceTwin) -> Option<TwinId> {
 /// The live objects that take part in deciding whose leaf is whose: valid, allowed, in mode Manage, not being deleted. A
 /// suspended one keeps what it holds and asks for no more.
 pub(super) fn gather(context: &Context, twin: &DeviceTwin, at: &TwinAt) -> Vec<Peer> {
-    let others = context.peers.others(twin);
+    let others = context.twins.others(twin);
     others.iter().filter_map(|other| context.twins.get(other)).filter_map(|other| peer(context, &other, at)).collect()
 }
 
@@ -83,8 +46,7 @@ fn peer(context: &Context, twin: &DeviceTwin, at: &TwinAt) -> Option<Peer> {
 
 /// The newest status that we know of, with a ledger that may not be written yet.
 fn known_status(context: &Context, twin: &DeviceTwin) -> DeviceTwinStatus {
-    let (status, _) = context.written_twins.newest(twin, twin.status.as_ref());
-    let mut status = status.unwrap_or_default();
+    let mut status = context.twins.newest(twin).status.unwrap_or_default();
     if let Some(unsaved) = context.memory.recall(&twin.uid().unwrap_or_default()).unsaved {
         status.hub = unsaved.hub;
         status.applied = unsaved.applied;
@@ -114,12 +76,4 @@ fn connection(context: &Context, twin: &DeviceTwin) -> Connection {
         true => Connection::To { host: host.to_string(), arrays },
         false => Connection::Refused,
     }
-}
-
-fn key(twin: &DeviceTwin) -> (String, String) {
-    (twin.namespace().unwrap_or_default(), twin.name_any())
-}
-
-fn reference((namespace, name): &(String, String)) -> ObjectRef<DeviceTwin> {
-    ObjectRef::new(name).within(namespace)
 }

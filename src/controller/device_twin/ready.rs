@@ -70,7 +70,7 @@ pub(super) fn gated(ready: Verdict, converged: &Verdict, gate: Gate) -> Verdict 
 }
 
 /// Troubles of the connection that leave a twin as it is that was in sync at this generation.
-pub(super) fn is_the_connections(reason: Reason) -> bool {
+pub(in crate::controller) fn is_the_connections(reason: Reason) -> bool {
     matches!(
         reason,
         Reason::Pending

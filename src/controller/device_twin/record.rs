@@ -13,7 +13,7 @@ use super::memory::{Refused, Remembered};
 use super::notes;
 use super::plan::Decision;
 use super::ready::{failed, gated, is_the_connections, ready, synced_before, waits_for_edit};
-use super::show::{pointers, remember, show, whole_seconds};
+use super::show::{differs, pointers, remember, show, whole_seconds};
 use crate::api::DeviceTwinStatus;
 use crate::api::conditions::{self, Beside, Patience, Reason, Status, Verdict};
 use crate::hub::Kind;
@@ -40,7 +40,7 @@ pub(super) enum Again {
     Soon,
     /// When the connection recovers, at this time, or in a minute.
     Waiting(Option<Timestamp>),
-    /// At this time, or in an hour.
+    /// At this time, or when somebody asks.
     Calm(Option<Timestamp>),
 }
 
@@ -114,7 +114,7 @@ fn status(
     let further = [("Converged", converged)];
     status.conditions =
         conditions::build(&inputs.before.conditions, inputs.generation, &ready, &further, patience, inputs.now);
-    (quiet_while_contested(&inputs.before, status), look_again)
+    (quiet_while_contested(inputs, status), look_again)
 }
 
 /// The twin after what was done.
@@ -136,7 +136,8 @@ fn judges(ready: &Verdict) -> bool {
 }
 
 /// Of a contest only its begin and its end are written: not each flip, and not each correction.
-fn quiet_while_contested(before: &DeviceTwinStatus, status: DeviceTwinStatus) -> DeviceTwinStatus {
+fn quiet_while_contested(inputs: &Inputs, status: DeviceTwinStatus) -> DeviceTwinStatus {
+    let before = &inputs.before;
     let contested = |status: &DeviceTwinStatus| {
         conditions::find(&status.conditions, "Ready").is_some_and(|ready| ready.reason == Reason::Contested.as_str())
     };
@@ -148,7 +149,7 @@ fn quiet_while_contested(before: &DeviceTwinStatus, status: DeviceTwinStatus) ->
         last_write_time: before.last_write_time.clone(),
         ..status.clone()
     };
-    if same == *before { same } else { status }
+    if differs(&same, before, inputs.reported) { status } else { same }
 }
 
 /// When Reconciling becomes Stalled.

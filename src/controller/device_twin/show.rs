@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::super::fleet::digest;
 use super::execute::Outcome;
 use super::gather::Inputs;
 use super::plan::Decision;
@@ -39,14 +40,26 @@ pub(super) fn show(status: &mut DeviceTwinStatus, inputs: &Inputs, wanted: &Want
     let time = twin.reported_metadata.get("$lastUpdated").and_then(|time| time.as_str()?.parse().ok());
     status.reported_time = time.filter(|_| twin.reported_version > 1).map(whole_seconds);
     if let Some(state) = twin.connection_state {
-        let state = match state {
-            ConnectionState::Connected => "Connected",
-            ConnectionState::Disconnected => "Disconnected",
-        };
+        let state = connection_state(state);
         if status.connection.as_ref().is_none_or(|connection| connection.state != state) {
             status.connection = Some(Connection { state: state.to_owned(), observed_time: whole_seconds(inputs.now) });
         }
     }
+}
+
+/// The word for a state of the connection.
+pub(super) fn connection_state(state: ConnectionState) -> &'static str {
+    match state {
+        ConnectionState::Connected => "Connected",
+        ConnectionState::Disconnected => "Disconnected",
+    }
+}
+
+/// Whether a status is another than the one before, whose reported properties are known by their digest only.
+pub(super) fn differs(status: &DeviceTwinStatus, before: &DeviceTwinStatus, reported: Option<u64>) -> bool {
+    let rest = |status: &DeviceTwinStatus| DeviceTwinStatus { properties: None, ..status.clone() };
+    let shown = status.properties.as_ref().map(|shown| digest(&shown.reported.0));
+    rest(status) != rest(before) || (shown.is_some() && shown != reported)
 }
 
 /// The ledger, and what is held back.
