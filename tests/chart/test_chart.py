@@ -121,9 +121,8 @@ class Objects(unittest.TestCase):
     def test_the_connection_of_the_local_hub_is_a_hook_at_an_install_and_an_object_later(self):
         [hook] = of(objects("localHub.enabled=true"), "HubConnection")
         self.assertEqual(hook["metadata"]["annotations"]["helm.sh/hook"], "post-install")
-        self.assertNotIn("before-hook-creation", hook["metadata"]["annotations"]["helm.sh/hook-delete-policy"])
         [later] = of(objects("localHub.enabled=true", upgrade=True), "HubConnection")
-        self.assertNotIn("annotations", later["metadata"])
+        self.assertEqual(later["metadata"]["annotations"], {"helm.sh/resource-policy": "keep"})
         self.assertEqual(hook["spec"], later["spec"])
 
     def test_pods_are_what_restricted_pod_security_asks_for(self):

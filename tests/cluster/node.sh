@@ -95,12 +95,22 @@ start_etcd() {
 
 start_apiserver() {
     local certs=$1/certs
+    # What hubtwin's service accounts ask for, so that it can be held against what they may.
+    cat >"$1/audit.yaml" <<AUDIT
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived, ResponseStarted]
+rules:
+- {level: Metadata, userGroups: ["system:serviceaccounts:hubtwin"]}
+- {level: None}
+AUDIT
     start_program "$1" kube-apiserver kube-apiserver --etcd-servers http://127.0.0.1:2379 \
         --bind-address "$node" --advertise-address "$node" --secure-port 6443 --allow-privileged \
         --tls-cert-file "$certs/apiserver.crt" --tls-private-key-file "$certs/apiserver.key" \
         --client-ca-file "$certs/ca.crt" --token-auth-file "$1/tokens.csv" --authorization-mode Node,RBAC \
         --kubelet-client-certificate "$certs/kubelet-client.crt" --kubelet-client-key "$certs/kubelet-client.key" \
         --kubelet-preferred-address-types InternalIP --service-cluster-ip-range "$services" \
+        --audit-policy-file "$1/audit.yaml" --audit-log-path "$1/audit.log" \
         --service-account-issuer https://kubernetes.default.svc --service-account-key-file "$certs/service-accounts.key" \
         --service-account-signing-key-file "$certs/service-accounts.key"
     await_program "$1" kube-apiserver 60 apiserver_ready "$1"

@@ -7,9 +7,12 @@ import subprocess
 import sys
 import time
 
+import drain
+import lifecycle
+import tenants
 import tutorial
 
-CHAPTERS = [("tutorial", tutorial)]
+CHAPTERS = [(chapter.__name__, chapter) for chapter in (tutorial, tenants, drain, lifecycle)]
 
 
 def tell(chapter, step):
