@@ -100,6 +100,11 @@ fn connection_named(host: &str, name: &str) -> Manifest {
         .set("spec.caBundle.secretKeyRef.name", json!(name))
 }
 
+/// A string that was not copied to its end.
+fn cut_off(text: &str) -> &str {
+    &text[..text.len() - 10]
+}
+
 fn cases(stage: &Stage) -> Vec<Case> {
     let host = stage.host();
     let good = || named(stage.secret(), "");
@@ -121,6 +126,7 @@ fn cases(stage: &Stage) -> Vec<Case> {
     };
     let mut no_key = good();
     no_key.0["stringData"] = json!({"ca.crt": stage.hub.ca_pem()});
+    let whole = of(&host, WRONG_KEY);
     let device = format!("HostName={host};DeviceId=pump;SharedAccessKey={WRONG_KEY}");
     let untrusting = |mut manifest: Manifest| {
         manifest.0["spec"].as_object_mut().expect("every connection has a spec").remove("caBundle");
@@ -136,6 +142,7 @@ fn cases(stage: &Stage) -> Vec<Case> {
         case("no-key", "SecretMissing", "Secret no-key has no key connectionString", Some(no_key)),
         case("no-string", "SecretInvalid", "key connectionString of Secret no-string", Some(string("hunter2"))),
         case("a-devices", "SecretInvalid", "a device's connection string", Some(string(&device))),
+        case("cut-off", "SecretInvalid", "key connectionString of Secret cut-off", Some(string(cut_off(&whole)))),
         case("wrong-key", "Unauthorized", "Unauthorized", Some(string(&of(&host, WRONG_KEY)))),
         case("elsewhere", "HostRefused", "names the host h.example", Some(string(&of("h.example", WRONG_KEY)))),
         Case {

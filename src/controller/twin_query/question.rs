@@ -72,7 +72,7 @@ struct Asked {
 struct Flight {
     asked: Timestamp,
     rows: usize,
-    _task: AbortOnDropHandle<()>,
+    task: AbortOnDropHandle<()>,
 }
 
 impl Questions {
@@ -92,7 +92,7 @@ impl Questions {
                 return Look::Answered(answer.clone());
             }
             asked.asking.insert(uid.to_owned());
-            if asked.flight.is_some() { Look::UnderWay } else { Look::Ask(asked.rows) }
+            if asked.is_under_way() { Look::UnderWay } else { Look::Ask(asked.rows) }
         })
     }
 
@@ -105,8 +105,8 @@ impl Questions {
         spawn: impl FnOnce() -> AbortOnDropHandle<()>,
     ) {
         self.with(|questions| {
-            if let Some(asked) = questions.get_mut(question).filter(|asked| asked.flight.is_none()) {
-                asked.flight = Some(Flight { asked: asked_at, rows, _task: spawn() });
+            if let Some(asked) = questions.get_mut(question).filter(|asked| !asked.is_under_way()) {
+                asked.flight = Some(Flight { asked: asked_at, rows, task: spawn() });
                 asked.rows = 0;
             }
         });
@@ -155,6 +155,11 @@ impl Questions {
 }
 
 impl Asked {
+    /// Whether an answer is to come: a task that ended without one will not bring it.
+    fn is_under_way(&self) -> bool {
+        self.flight.as_ref().is_some_and(|flight| !flight.task.is_finished())
+    }
+
     fn will_do(&self, answer: &Answer, rows: usize, uid: &str, want: Want) -> bool {
         let Answer { asked, came, outcome } = answer;
         let waited = self.waiting.contains(uid);

@@ -46,6 +46,8 @@ pub enum Effect {
 pub enum WrongToken {
     /// It leads to the same page again.
     Loops,
+    /// It leads to the same page again, and is never the same token.
+    Endless,
     /// The hub does not take it.
     Garbage,
 }

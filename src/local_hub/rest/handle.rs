@@ -122,6 +122,9 @@ async fn work(
             hub.charge(name, answer.size(), Some(rows));
             match effect {
                 Some(Effect::Continuation(WrongToken::Loops)) => query::continue_with(&mut answer, &ask.token()),
+                Some(Effect::Continuation(WrongToken::Endless)) => {
+                    query::continue_with(&mut answer, &ask.token_after(rows));
+                }
                 Some(Effect::Continuation(WrongToken::Garbage)) => query::continue_with(&mut answer, "bm9uc2Vuc2U"),
                 _ => {}
             }

@@ -99,6 +99,11 @@ impl Ask {
     pub(super) fn token(&self) -> String {
         self.from.token()
     }
+
+    /// A token that asks for the same page after so many rows, which makes it another one each time.
+    pub(super) fn token_after(&self, rows: usize) -> String {
+        Position { given: self.from.given + rows.max(1) as u64, ..self.from.clone() }.token()
+    }
 }
 
 impl Page {

@@ -82,6 +82,16 @@ async fn continuation_tokens_lead_nowhere_when_asked() {
     let looping = page("").await;
     assert_eq!(page(looping.header("x-ms-continuation").unwrap()).await.body, first.body);
 
+    let mut tokens = vec![String::new()];
+    for _ in 0..3 {
+        stage.hub.add_fault(fault("query", Effect::Continuation(WrongToken::Endless)));
+        let endless = page(tokens.last().unwrap()).await;
+        assert_eq!(endless.body, first.body);
+        let token = endless.header("x-ms-continuation").unwrap().to_owned();
+        assert!(!tokens.contains(&token), "never the same token");
+        tokens.push(token);
+    }
+
     stage.hub.add_fault(fault("query", Effect::Continuation(WrongToken::Garbage)));
     let garbage = page("").await;
     assert_eq!((garbage.status, &garbage.body), (200, &first.body));
