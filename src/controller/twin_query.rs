@@ -119,9 +119,8 @@ impl Subject<'_> {
             },
         };
         let outcome = self.store(outcome).await?;
-        if self.tell(&outcome, interval).await? == status::Write::Conflict {
-            return Err(Stopped::Changed);
-        }
+        let count = self.tell(&outcome, interval).await?;
+        self.measure(&outcome, count.unwrap_or_default());
         let after = self.settle(&outcome, interval);
         Ok(found.unwrap_or(after))
     }
@@ -293,8 +292,8 @@ impl Subject<'_> {
         runs::leave(left.as_ref(), &self.uid);
     }
 
-    /// Writes the status if anything in it changed.
-    async fn tell(&self, outcome: &Outcome, interval: Duration) -> Result<status::Write, status::WriteError> {
+    /// Writes the status if anything in it changed, and answers how many rows it counts.
+    async fn tell(&self, outcome: &Outcome, interval: Duration) -> Result<Option<i64>, Stopped> {
         let runs = &self.context.query_runs;
         let shown = runs.shown(&self.uid);
         let text = runs::fingerprint(&self.query.spec.query);
@@ -311,13 +310,21 @@ impl Subject<'_> {
             now: self.now,
         };
         let next = record::record(&inputs, outcome);
-        if let Outcome::Answered(answer) | Outcome::Stored(answer, _) = outcome
-            && answer.outcome.is_ok()
-        {
-            let name = metrics::named(&self.query.namespace().unwrap_or_default(), &self.query.name_any());
-            self.context.metrics.query_rows.get_or_create(&name).set(next.status.count.unwrap_or_default());
+        let count = next.status.count;
+        match write::write(self, next).await? {
+            status::Write::Conflict => Err(Stopped::Changed),
+            status::Write::Done => Ok(count),
         }
-        write::write(self, next).await
+    }
+
+    /// A good answer counts in the metrics once it is told.
+    fn measure(&self, outcome: &Outcome, count: i64) {
+        let (Outcome::Answered(answer) | Outcome::Stored(answer, _)) = outcome else { return };
+        if answer.outcome.is_ok() {
+            let name = metrics::named(&self.query.namespace().unwrap_or_default(), &self.query.name_any());
+            self.context.metrics.query_rows.get_or_create(&name).set(count);
+            self.context.metrics.query_answered.get_or_create(&name).set(answer.came.as_second());
+        }
     }
 
     /// The outcome is told: what it means for the next run, which is due after the duration that it answers.
@@ -370,10 +377,6 @@ impl Subject<'_> {
                 run.text = Some(runs::fingerprint(text));
             }
         });
-        if worked {
-            let name = metrics::named(&self.query.namespace().unwrap_or_default(), &self.query.name_any());
-            self.context.metrics.query_answered.get_or_create(&name).set(answer.came.as_second());
-        }
         passed(self.now, due)
     }
 }

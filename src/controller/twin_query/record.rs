@@ -202,3 +202,135 @@ fn worked(inputs: &Inputs<'_>, found: &rows::Rows) -> Next {
     let ready = Verdict::new(Status::True, Reason::Fresh, "the results are those of the last run");
     Next { status: concluded(inputs, status, &ready), rows }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::conditions::find;
+    use crate::controller::twin_query::rows::Bounds;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    struct Given {
+        query: TwinQuery,
+        before: TwinQueryStatus,
+        shown: Shown,
+        same_text: bool,
+        age: Duration,
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn query(generation: i64) -> TwinQuery {
+        serde_json::from_value(json!({
+            "metadata": {"name": "q", "generation": generation},
+            "spec": {"hubRef": {"name": "hub"}, "query": "q"},
+        }))
+        .unwrap()
+    }
+
+    impl Given {
+        fn new() -> Self {
+            let before = TwinQueryStatus { observed_generation: -1, ..TwinQueryStatus::default() };
+            Self { query: query(1), before, shown: Shown::default(), same_text: false, age: Duration::ZERO }
+        }
+
+        /// After a good run.
+        fn ran() -> Self {
+            let mut given = Self::new();
+            let next = given.record(&answered(Ok(found(&[1, 2]))));
+            let Rows::New(results) = next.rows else { panic!("they are new") };
+            given.before = next.status;
+            given.shown = results.shown;
+            given.same_text = true;
+            given
+        }
+
+        fn record(&self, outcome: &Outcome) -> Next {
+            let Self { query, before, shown, same_text, age } = self;
+            let inputs = Inputs {
+                query,
+                before,
+                shown,
+                same_text: *same_text,
+                interval: MINUTE,
+                age: *age,
+                cleared: false,
+                patience: Patience::None,
+                now: at(1000),
+            };
+            record(&inputs, outcome)
+        }
+    }
+
+    fn found(numbers: &[i64]) -> Found {
+        let mut rows = rows::Rows { complete: true, ..rows::Rows::default() };
+        let page = numbers.iter().map(|n| json!({"n": n})).collect();
+        rows.take("Raw", page, Bounds { rows: 100, bytes: 1 << 20 });
+        Found::Rows(rows)
+    }
+
+    fn answered(outcome: Result<Found, Failed>) -> Outcome {
+        Outcome::Answered(Answer { asked: at(990), came: at(999), outcome: Arc::new(outcome) })
+    }
+
+    fn trouble() -> Outcome {
+        let (reason, message) = (Reason::HubUnreachable, "no answer".to_owned());
+        answered(Err(Failed::Trouble { reason, message, pause: None }))
+    }
+
+    fn ready(next: &Next) -> String {
+        let ready = find(&next.status.conditions, "Ready").unwrap();
+        format!("{} {}", ready.status, ready.reason)
+    }
+
+    #[test]
+    fn equal_rows_change_nothing_and_others_do() {
+        let given = Given::ran();
+        let same = given.record(&answered(Ok(found(&[2, 1]))));
+        assert_eq!((&same.status, same.rows), (&given.before, Rows::Keep));
+        let other = given.record(&answered(Ok(found(&[2, 3, 1]))));
+        assert_eq!((other.status.count, matches!(other.rows, Rows::New(_))), (Some(3), true));
+        assert_eq!(other.status.effective_interval, Some(api::Duration::from(MINUTE)));
+    }
+
+    #[test]
+    fn a_run_that_fails_keeps_the_last_rows_until_three_intervals_have_passed() {
+        let mut given = Given::ran();
+        given.age = MINUTE * 3;
+        let kept = given.record(&trouble());
+        assert_eq!((&kept.status, kept.rows), (&given.before, Rows::Keep));
+        given.age += Duration::from_secs(1);
+        for outcome in [trouble(), Outcome::Waiting("it waits")] {
+            let stale = given.record(&outcome);
+            assert_eq!((ready(&stale), stale.rows, stale.status.count), ("False Stale".into(), Rows::Keep, Some(2)));
+        }
+    }
+
+    #[test]
+    fn who_never_ran_says_why_but_not_that_it_has_just_begun() {
+        let mut given = Given::new();
+        assert_eq!(ready(&given.record(&trouble())), "False HubUnreachable");
+        assert_eq!(given.record(&Outcome::Waiting("it waits")).status, given.before);
+        given.age = SOON;
+        assert_eq!(ready(&given.record(&Outcome::Waiting("it waits"))), "False Pending");
+    }
+
+    #[test]
+    fn rows_of_another_text_go_but_a_suspended_query_keeps_them_and_says_so() {
+        let mut given = Given::ran();
+        (given.query, given.same_text) = (query(2), false);
+        let rejected = given.record(&answered(Err(Failed::Rejected("no".to_owned()))));
+        assert_eq!((ready(&rejected), rejected.rows), ("False QueryRejected".into(), Rows::None));
+        assert_eq!((rejected.status.count, rejected.status.observed_generation), (None, 2));
+        let kept = given.record(&Outcome::Suspended);
+        assert_eq!((ready(&kept), kept.rows, kept.status.count), ("True Suspended".into(), Rows::Keep, Some(2)));
+        assert!(find(&kept.status.conditions, "Ready").unwrap().message.contains("before its last edit"));
+    }
+}
