@@ -224,7 +224,7 @@ mod tests {
         assert!(Content::new("q", &nothing).unwrap().shards.is_empty());
         let wide = read("Raw", vec![json!({"deviceId": "pump", "t": "x".repeat(800_000)})]);
         let told = Content::new("q", &wide).unwrap_err();
-        assert_eq!(told, "a row about pump takes 800028 bytes; at most 786432 fit into a ConfigMap");
+        assert_eq!(told, "a row about pump takes 800027 bytes; at most 786432 fit into a ConfigMap");
     }
 
     #[test]
