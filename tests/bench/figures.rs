@@ -42,3 +42,14 @@ pub fn keep(file: &str, line: &Value) -> anyhow::Result<()> {
     let mut out = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
     writeln!(out, "{line}").with_context(|| format!("write {}", path.display()))
 }
+
+/// Begins a file of figures anew.
+pub fn forget(file: &str) -> anyhow::Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER).join(file);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -67,25 +67,34 @@ impl HubProcess {
     }
 
     pub fn memory(&self) -> anyhow::Result<Memory> {
-        let text =
-            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).context("read the hub's memory")?;
-        let kib = |name: &str| -> anyhow::Result<u64> {
-            let line = text.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
-            Ok(line.trim().trim_end_matches(" kB").parse()?)
-        };
-        Ok(Memory { resident: kib("VmRSS:")?, peak: kib("VmHWM:")? })
+        memory_of(self.child.id())
     }
 
     /// What the hub has used of the processors so far.
     pub fn processor_time(&self) -> anyhow::Result<Duration> {
-        // The process's own file tells of its main thread only.
-        let mut nanoseconds = 0;
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let text = std::fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-            nanoseconds += text.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(0);
-        }
-        Ok(Duration::from_nanos(nanoseconds))
+        processor_time_of(self.child.id())
     }
+}
+
+/// The memory of a process.
+pub fn memory_of(process: u32) -> anyhow::Result<Memory> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).context("read a process's memory")?;
+    let kib = |name: &str| -> anyhow::Result<u64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    };
+    Ok(Memory { resident: kib("VmRSS:")?, peak: kib("VmHWM:")? })
+}
+
+/// What a process has used of the processors so far.
+pub fn processor_time_of(process: u32) -> anyhow::Result<Duration> {
+    // The process's own file tells of its main thread only.
+    let mut nanoseconds = 0;
+    for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let text = std::fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+        nanoseconds += text.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(0);
+    }
+    Ok(Duration::from_nanos(nanoseconds))
 }
 
 impl Drop for HubProcess {

@@ -1,4 +1,5 @@
-//! What the local hub can bear, measured from outside: `devices` and `query`. The hub is a process of its own.
+//! What is measured from outside, of programs that are processes of their own: of the operator, beside one that is written
+//! the usual way, `workloads`; of the local hub `devices` and `query`. `stock` is that other operator.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -9,6 +10,8 @@ mod devices;
 mod figures;
 mod hub;
 mod query;
+mod stock;
+mod workloads;
 
 fn main() -> ExitCode {
     // Cargo adds options of its own.
@@ -16,7 +19,9 @@ fn main() -> ExitCode {
     let done = match which.as_deref() {
         Some("devices") => devices::main(),
         Some("query") => query::main(),
-        _ => Err(anyhow::anyhow!("say what to measure: devices or query")),
+        Some("workloads") => workloads::main(),
+        Some("stock") => stock::main(),
+        _ => Err(anyhow::anyhow!("say what to measure: workloads, devices or query")),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
