@@ -1,4 +1,4 @@
-//! An API server that does not always answer: calls of the operator that fail on demand.
+//! An API server that does not always answer: calls of the operator that fail on demand, and what it called.
 
 use std::future::{Future, ready};
 use std::pin::Pin;
@@ -10,7 +10,14 @@ use tower::{BoxError, Layer, Service};
 
 /// The calls that fail, shared with the client of the operator.
 #[derive(Clone, Default)]
-pub struct ApiFaults(Arc<Mutex<Vec<Fault>>>);
+pub struct ApiFaults(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    faults: Mutex<Vec<Fault>>,
+    /// What was called, oldest first.
+    calls: Mutex<Vec<(Method, String)>>,
+}
 
 #[derive(Clone)]
 struct Fault {
@@ -52,11 +59,19 @@ impl ApiFaults {
         self.faults().clear();
     }
 
+    /// The paths that were called with this method so far, whatever became of the calls.
+    pub fn called(&self, method: Method) -> Vec<String> {
+        let calls = self.0.calls.lock().expect("nobody panics holding it");
+        calls.iter().filter(|(with, _)| *with == method).map(|(_, path)| path.clone()).collect()
+    }
+
     fn faults(&self) -> MutexGuard<'_, Vec<Fault>> {
-        self.0.lock().expect("nobody panics holding it")
+        self.0.faults.lock().expect("nobody panics holding it")
     }
 
     fn of<B>(&self, request: &Request<B>) -> Option<Fault> {
+        let call = (request.method().clone(), request.uri().path().to_owned());
+        self.0.calls.lock().expect("nobody panics holding it").push(call);
         let faults = self.faults();
         let path = request.uri().path();
         let meant = |fault: &&Fault| {

@@ -1,0 +1,134 @@
+//! Many objects at once: what a fleet costs, counted at the hub and at the API server.
+
+use std::collections::BTreeMap;
+
+use futures::stream::{self, StreamExt as _};
+use http::Method;
+use serde_json::{Value, json};
+
+use super::support::{Manifest, Stage, TWIN, eventually, is_true, twin};
+
+const FLEET: usize = 300;
+/// Calls of a test at once.
+const AT_ONCE: usize = 16;
+
+fn name(number: usize) -> String {
+    format!("d{number:03}")
+}
+
+fn good(number: usize) -> Manifest {
+    twin(&name(number)).tags(json!({"line": number})).desired(json!({"rate": 1.5}))
+}
+
+async fn register(stage: &Stage, numbers: std::ops::Range<usize>) {
+    stream::iter(numbers).for_each_concurrent(AT_ONCE, async |number| stage.register(&name(number)).await).await;
+}
+
+async fn apply(stage: &Stage, manifests: impl Iterator<Item = Manifest>) {
+    stream::iter(manifests).for_each_concurrent(AT_ONCE, async |manifest| stage.apply(&manifest).await).await;
+}
+
+/// How many DeviceTwins show each reason of Ready.
+async fn reasons(stage: &Stage) -> BTreeMap<String, usize> {
+    let mut reasons = BTreeMap::new();
+    for object in stage.list(TWIN).await {
+        let conditions = object["status"]["conditions"].as_array();
+        let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
+        let reason = ready.map_or("", |ready| ready["reason"].as_str().unwrap_or_default());
+        *reasons.entry(reason.to_owned()).or_default() += 1;
+    }
+    reasons
+}
+
+async fn sees_reasons(stage: &Stage, expected: &[(&str, usize)]) {
+    let expected: BTreeMap<String, usize> = expected.iter().map(|(reason, n)| ((*reason).to_owned(), *n)).collect();
+    eventually(&format!("{expected:?}"), || async {
+        let seen = reasons(stage).await;
+        is_true(seen == expected, seen)
+    })
+    .await;
+}
+
+/// Calls of the operator to the API server about DeviceTwins that are no lists and no watches, by object.
+fn status_writes(stage: &Stage) -> BTreeMap<String, usize> {
+    let mut writes = BTreeMap::new();
+    for path in stage.api.called(Method::PATCH) {
+        if let Some((_, object)) = path.split_once("/devicetwins/") {
+            *writes.entry(object.to_owned()).or_default() += 1;
+        }
+    }
+    writes
+}
+
+/// How often the operator called the hub about each twin.
+async fn by_twin(stage: &Stage, operation: &str) -> BTreeMap<String, usize> {
+    let mut by_twin = BTreeMap::new();
+    for call in stage.calls(0).await.into_iter().filter(|call| call.operation == operation) {
+        *by_twin.entry(call.subject).or_default() += 1;
+    }
+    by_twin
+}
+
+/// One write at the hub and one status an object, at most one read; and after a restart nothing at all.
+#[tokio::test]
+async fn a_fleet_costs_one_write_and_one_status_each_and_a_restart_nothing() {
+    let stage = Stage::new().await;
+    register(&stage, 0..FLEET).await;
+    apply(&stage, (0..FLEET).map(good)).await;
+    sees_reasons(&stage, &[("Synced", FLEET)]).await;
+    let (patches, gets) = (by_twin(&stage, "twin.patch").await, by_twin(&stage, "twin.get").await);
+    let writes = status_writes(&stage);
+    let expected = |names: BTreeMap<String, usize>| (names.len(), names.into_values().max().unwrap_or(0));
+    assert_eq!(expected(patches), (FLEET, 1), "one write a twin");
+    assert!(expected(gets.clone()).1 <= 1, "at most one read a twin: {gets:?}");
+    assert!(writes.keys().all(|path| path.ends_with("/status")), "{writes:?}");
+    assert_eq!(expected(writes), (FLEET, 1), "one status an object");
+
+    let stage = stage.stop().await;
+    let (before, since) = (stage.list(TWIN).await, stage.last_call().await);
+    let called = |stage: &Stage| {
+        let about = |path: &String| path.contains("/devicetwins/");
+        [Method::GET, Method::PATCH, Method::PUT]
+            .map(|method| stage.api.called(method).iter().filter(|path| about(path)).count())
+    };
+    let calls_before = called(&stage);
+    let stage = stage.start().await;
+    let queries = async || stage.calls(since).await.iter().filter(|call| call.operation == "query").count();
+    eventually("three polls", || async {
+        let seen = queries().await;
+        is_true(seen >= 3, seen)
+    })
+    .await;
+    let calls = stage.calls(since).await;
+    assert!(calls.iter().all(|call| call.operation == "query"), "no point reads and no writes: {calls:?}");
+    assert_eq!(called(&stage), calls_before, "no reads and no writes of single objects at the API server");
+    assert_eq!(stage.list(TWIN).await, before);
+    stage.end().await;
+}
+
+/// What is wrong costs nobody else anything, and the hub nothing.
+#[tokio::test]
+async fn invalid_objects_say_why_and_hold_up_nobody() {
+    const BAD: usize = 100;
+    let stage = Stage::new().await;
+    register(&stage, 0..FLEET).await;
+    let bad = |number: usize| twin(&format!("bad-{number}")).tags(json!({"list": [number]}));
+    let mixed = (0..FLEET).flat_map(|number| [Some(good(number)), (number < BAD).then(|| bad(number))]);
+    apply(&stage, mixed.flatten()).await;
+    sees_reasons(&stage, &[("InvalidTwin", BAD), ("Synced", FLEET)]).await;
+    for object in stage.list(TWIN).await {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        if name.starts_with("bad-") {
+            let message = Stage::message(&object["status"], "Ready");
+            assert!(message.contains("/list"), "{name}: {message}");
+        }
+    }
+    let calls = stage.calls(0).await;
+    let about_bad: Vec<_> = calls.iter().filter(|call| call.subject.starts_with("bad-")).collect();
+    assert!(about_bad.is_empty(), "{about_bad:?}");
+    assert_eq!(by_twin(&stage, "twin.patch").await.values().sum::<usize>(), FLEET);
+    let writes: Vec<Value> =
+        status_writes(&stage).into_iter().filter(|(_, n)| *n > 1).map(|(path, n)| json!([path, n])).collect();
+    assert!(writes.is_empty(), "one status each: {writes:?}");
+    stage.end().await;
+}
