@@ -1,5 +1,5 @@
 # What to do with this repository; each target is a short script or one command. Needs Linux, Rust and Go.
-.PHONY: help demo up down test lint images test-sdk test-page test-chart test-cluster fuzz bench bench-devices bench-query
+.PHONY: help demo up down test lint images test-sdk test-page test-chart test-cluster fuzz bench bench-memory bench-devices bench-query
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -50,6 +50,9 @@ fuzz: ## One fuzz target: make fuzz TARGET=query (connection_string, mqtt, patch
 bench: ## The operator beside one written the usual way, with ceilings of the same run, in target/bench; W (one workload), SCALE
 	cargo bench --locked --bench local_hub --no-run
 	@W=$(W) SCALE=$(or $(SCALE),1) tests/control-plane/run -- cargo bench --locked --bench local_hub -- workloads
+
+bench-memory: ## What a DeviceTwin takes of the operator's memory, at rest and while a new list is taken in; TWINS=10000,100000
+	cargo bench --locked --bench local_hub -- memory
 
 bench-devices: ## 2,000 devices at the local hub: memory a connection, p99 of a report, nothing lost; DEVICES, SECONDS, WEBSOCKET, DATA
 	cargo bench --locked --bench local_hub -- devices

@@ -68,6 +68,25 @@ impl BackEnd {
         self.answer(self.client.post(self.url("/devices/query")).json(&json!({"query": text}))).await.context("query")
     }
 
+    /// Hands out all rows of a query, page by page.
+    pub async fn each_row(&self, text: &str, mut take: impl FnMut(&Value)) -> anyhow::Result<()> {
+        let mut next: Option<http::HeaderValue> = None;
+        loop {
+            let mut call = self.client.post(self.url("/devices/query")).header("authorization", &self.token);
+            call = call.header("x-ms-max-item-count", 1000).json(&json!({"query": text}));
+            if let Some(token) = &next {
+                call = call.header("x-ms-continuation", token);
+            }
+            let answer = call.send().await?.error_for_status().context("query")?;
+            next = answer.headers().get("x-ms-continuation").cloned();
+            let rows: Vec<Value> = answer.json().await?;
+            rows.iter().for_each(&mut take);
+            if next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}?api-version=2021-04-12", self.api)
     }

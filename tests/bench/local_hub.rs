@@ -1,5 +1,5 @@
 //! What is measured from outside, of programs that are processes of their own: of the operator, beside one that is written
-//! the usual way, `workloads`; of the local hub `devices` and `query`. `stock` is that other operator.
+//! the usual way, `workloads`, and alone `memory`; of the local hub `devices` and `query`. `stock` is that other operator.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ mod client;
 mod devices;
 mod figures;
 mod hub;
+mod memory;
 mod query;
 mod stock;
 mod workloads;
@@ -20,8 +21,9 @@ fn main() -> ExitCode {
         Some("devices") => devices::main(),
         Some("query") => query::main(),
         Some("workloads") => workloads::main(),
+        Some("memory") => memory::main(),
         Some("stock") => stock::main(),
-        _ => Err(anyhow::anyhow!("say what to measure: workloads, devices or query")),
+        _ => Err(anyhow::anyhow!("say what to measure: workloads, memory, devices or query")),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -21,7 +21,7 @@ use crate::figures::{at, keep, milliseconds, setting, sorted};
 use crate::hub::HubProcess;
 
 mod cases;
-mod fleet;
+pub mod fleet;
 
 /// Where the lines of JSON go.
 const FILE: &str = "query.jsonl";
