@@ -1,14 +1,17 @@
-//! Many objects at once: what a fleet costs, counted at the hub and at the API server.
+//! Many objects at once: what a fleet costs, counted at the hub and at the API server, and who goes first.
 
 use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt as _};
 use http::Method;
+use hubtwin::local_hub::knobs::{Knobs, Limits};
+use hubtwin::local_hub::throttle::Tier;
 use serde_json::{Value, json};
 
 use super::support::{Manifest, Stage, TWIN, eventually, is_true, twin};
 
 const FLEET: usize = 300;
+const SYNCED: &str = "Ready=True Synced";
 /// Calls of a test at once.
 const AT_ONCE: usize = 16;
 
@@ -103,6 +106,37 @@ async fn a_fleet_costs_one_write_and_one_status_each_and_a_restart_nothing() {
     assert!(calls.iter().all(|call| call.operation == "query"), "no point reads and no writes: {calls:?}");
     assert_eq!(called(&stage), calls_before, "no reads and no writes of single objects at the API server");
     assert_eq!(stage.list(TWIN).await, before);
+    stage.end().await;
+}
+
+/// The hub takes few writes a second, and a whole fleet waits for its first one. Somebody edits an object meanwhile.
+#[tokio::test]
+async fn an_edit_does_not_wait_for_the_first_sync_of_a_fleet() {
+    let stage = Stage::with(|connection| connection.set("spec.tier", json!("S1")).set("spec.units", json!(1))).await;
+    stage.register("pump").await;
+    stage.apply(&twin("pump").tags(json!({"a": 1}))).await;
+    stage.sees(TWIN, "pump", SYNCED).await;
+    register(&stage, 0..FLEET).await;
+    let limits = Limits { burst_ms: 0, queue_ms: 10_000, ..Limits::of(Tier::S1) };
+    stage.hub.set_knobs(Knobs { limits: Some(limits), ..Knobs::default() });
+    apply(&stage, (0..FLEET).map(good)).await;
+    eventually("the first sync is under way", || async {
+        let done = by_twin(&stage, "twin.patch").await.len();
+        is_true(done >= 20, done)
+    })
+    .await;
+    let since = stage.last_call().await;
+    stage.apply(&twin("pump").tags(json!({"a": 2}))).await;
+    stage.sees(TWIN, "pump", SYNCED).await;
+    let calls = stage.calls(since).await;
+    let own = calls.iter().position(|call| call.operation == "twin.patch" && call.subject == "pump");
+    let own = own.expect("the hub was written to");
+    let others = calls[..own].iter().filter(|call| call.operation == "twin.patch").count();
+    // Those that were under way, or came in the moment until the watch showed the edit.
+    assert!(others <= 16, "{others} first writes went before the edit");
+    let left = FLEET - by_twin(&stage, "twin.patch").await.len();
+    assert!(left > FLEET / 3, "the fleet still waits: {left}");
+    stage.hub.set_knobs(Knobs::default());
     stage.end().await;
 }
 
