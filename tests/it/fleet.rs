@@ -109,6 +109,26 @@ async fn a_fleet_costs_one_write_and_one_status_each_and_a_restart_nothing() {
     stage.end().await;
 }
 
+/// A fleet that waits for its first operator: nobody tells it, on the way, that its connection was not looked at yet.
+#[tokio::test]
+async fn a_fleet_that_was_there_first_costs_one_status_each() {
+    let stage = Stage::with(|connection| connection.set("spec.tier", json!("S1"))).await.stop().await;
+    register(&stage, 0..FLEET).await;
+    apply(&stage, (0..FLEET).map(good)).await;
+    let stage = stage.start().await;
+    sees_reasons(&stage, &[("Synced", FLEET)]).await;
+    let since = stage.last_call().await;
+    eventually("two more polls", || async {
+        let queries = stage.calls(since).await.iter().filter(|call| call.operation == "query").count();
+        is_true(queries >= 2, queries)
+    })
+    .await;
+    let writes: Vec<_> = status_writes(&stage).into_iter().filter(|(_, count)| *count > 1).collect();
+    assert!(writes.is_empty(), "{} of {FLEET} were written more than once: {:?}", writes.len(), writes.first());
+    assert_eq!(by_twin(&stage, "twin.patch").await.into_values().max(), Some(1));
+    stage.end().await;
+}
+
 /// The hub takes few writes a second, and a whole fleet waits for its first one. Somebody edits an object meanwhile.
 #[tokio::test]
 async fn an_edit_does_not_wait_for_the_first_sync_of_a_fleet() {
