@@ -3,8 +3,7 @@
 //! An object waits in a lane, one a hub and class, and within a lane namespaces take turns. It waits once, however often it is
 //! asked for, runs once at a time, and costs a few bytes while it waits.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,8 +13,6 @@ use crate::hub::{Class, Room};
 
 /// The most that runs at once.
 const MOST: usize = 64;
-/// The most of one lane that runs at once, so that a lane whose calls take long leaves room for others.
-const MOST_OF_LANE: usize = 32;
 
 /// Where an object waits: work that needs no call of the hub goes first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,7 +28,7 @@ pub struct Lane {
 pub struct Queue<K> {
     states: HashMap<K, State>,
     lanes: BTreeMap<Lane, Waiting<K>>,
-    timers: BinaryHeap<Reverse<(Instant, K)>>,
+    timers: BTreeSet<(Instant, K)>,
     running: usize,
 }
 
@@ -61,7 +58,7 @@ impl<K> Default for Waiting<K> {
 
 impl<K> Default for Queue<K> {
     fn default() -> Self {
-        Self { states: HashMap::new(), lanes: BTreeMap::new(), timers: BinaryHeap::new(), running: 0 }
+        Self { states: HashMap::new(), lanes: BTreeMap::new(), timers: BTreeSet::new(), running: 0 }
     }
 }
 
@@ -76,7 +73,10 @@ impl<K: Clone + Ord + Hash> Queue<K> {
                 return;
             }
             Some(State::Waits(before)) if *before <= lane => return,
-            Some(State::Waits(_) | State::Timed(_)) | None => {}
+            Some(State::Timed(at)) => {
+                self.timers.remove(&(*at, item.clone()));
+            }
+            Some(State::Waits(_)) | None => {}
         }
         self.states.insert(item.clone(), State::Waits(lane.clone()));
         self.lanes.entry(lane).or_default().push(item, namespace);
@@ -87,26 +87,23 @@ impl<K: Clone + Ord + Hash> Queue<K> {
         match self.states.get(&item) {
             Some(State::Waits(_) | State::Runs(..)) => return,
             Some(State::Timed(before)) if *before <= at => return,
-            Some(State::Timed(_)) | None => {}
+            Some(State::Timed(before)) => {
+                self.timers.remove(&(*before, item.clone()));
+            }
+            None => {}
         }
         self.states.insert(item.clone(), State::Timed(at));
-        self.timers.push(Reverse((at, item)));
+        self.timers.insert((at, item));
     }
 
     /// An object whose time has come; it is to be pushed.
     pub fn due(&mut self, now: Instant) -> Option<K> {
-        while let Some(Reverse((at, _))) = self.timers.peek() {
-            if *at > now {
-                return None;
-            }
-            let Reverse((at, item)) = self.timers.pop()?;
-            // Of what was scheduled again, pushed or forgotten since, nothing is due here.
-            if self.states.get(&item) == Some(&State::Timed(at)) {
-                self.states.remove(&item);
-                return Some(item);
-            }
+        if self.timers.first()?.0 > now {
+            return None;
         }
-        None
+        let (_, item) = self.timers.pop_first()?;
+        self.states.remove(&item);
+        Some(item)
     }
 
     /// The object that runs next, if any may.
@@ -131,14 +128,16 @@ impl<K: Clone + Ord + Hash> Queue<K> {
         None
     }
 
-    /// The first lane, by class, that has something to do and may; of several hubs' the one of which least runs.
+    /// The first lane, by class, that has something to do and may; of several hubs' the one of which least runs. A lane takes
+    /// no more slots than it leaves free: those whose calls take long never have them all, however many lanes they are.
     fn lane(&mut self, now: Instant, room: &mut impl FnMut(&HubKey, Class) -> Room) -> Option<Lane> {
+        let free = MOST - self.running;
         let mut found: Option<(Lane, usize)> = None;
         for (lane, waiting) in &mut self.lanes {
             if found.as_ref().is_some_and(|(found, _)| found.class < lane.class) {
                 break;
             }
-            let busy = waiting.running >= MOST_OF_LANE || waiting.not_before.is_some_and(|then| then > now);
+            let busy = waiting.running >= free || waiting.not_before.is_some_and(|then| then > now);
             let better = found.as_ref().is_none_or(|(_, least)| waiting.running < *least);
             if waiting.namespaces.is_empty() || busy || !better {
                 continue;
@@ -170,7 +169,11 @@ impl<K: Clone + Ord + Hash> Queue<K> {
     pub fn forget(&mut self, item: &K) {
         match self.states.get_mut(item) {
             Some(State::Runs(_, again)) => *again = None,
-            Some(State::Waits(_) | State::Timed(_)) => {
+            Some(State::Timed(at)) => {
+                self.timers.remove(&(*at, item.clone()));
+                self.states.remove(item);
+            }
+            Some(State::Waits(_)) => {
                 self.states.remove(item);
             }
             None => {}
@@ -179,9 +182,9 @@ impl<K: Clone + Ord + Hash> Queue<K> {
 
     /// When to look again, if nothing else happens before.
     pub fn wakes_at(&self) -> Option<Instant> {
-        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        let full = self.running >= MOST;
-        let waits = |waiting: &&Waiting<K>| !full && !waiting.namespaces.is_empty() && waiting.running < MOST_OF_LANE;
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let free = MOST - self.running;
+        let waits = |waiting: &&Waiting<K>| !waiting.namespaces.is_empty() && waiting.running < free;
         let room = self.lanes.values().filter(waits).filter_map(|waiting| waiting.not_before).min();
         timer.into_iter().chain(room).min()
     }
