@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::budget::{self, Budget, Class, Ended, Held, Lane, Now, Size, Stretch, Ticket};
@@ -62,6 +62,8 @@ pub(super) struct Pool {
     start: Instant,
     tallies: Arc<Tallies>,
     state: Mutex<State>,
+    /// A call ended, so that who waited for a place may now wait for time.
+    ended: Notify,
 }
 
 struct State {
@@ -202,7 +204,7 @@ impl Pool {
     fn new(wall: Wall, tallies: Arc<Tallies>, size: Size) -> Self {
         let now = Now { since: Duration::ZERO, time: wall() };
         let state = State { budget: Budget::new(size, now), next_ticket: 0, waiting: HashMap::new() };
-        Self { wall, start: Instant::now(), tallies, state: Mutex::new(state) }
+        Self { wall, start: Instant::now(), tallies, state: Mutex::new(state), ended: Notify::new() }
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State, Now) -> T) -> T {
@@ -229,6 +231,8 @@ impl Pool {
         let (ticket, told) = self.with(|state, now| state.ask(lane, class, namespace, now))?;
         let mut place = Place { pool: self, lane, class, ticket, told };
         let told = loop {
+            // Before looking: an end between the look and the wait is not missed.
+            let ended = self.ended.notified();
             let next = self.with(|state, now| {
                 state.let_in(lane, now);
                 state.budget.next(lane, now)
@@ -238,6 +242,7 @@ impl Pool {
                 biased;
                 told = &mut place.told => break told.expect("the pool tells everybody who waits"),
                 () = sleep_until(next) => {}
+                () = ended => {}
             }
         };
         // Told, so that nothing is to be given back.
@@ -313,6 +318,7 @@ impl Drop for Place<'_> {
             }
             state.let_in(lane, now);
         });
+        pool.ended.notify_waiters();
     }
 }
 
@@ -334,6 +340,7 @@ impl Permit<'_> {
             state.refuse(waited);
             state.let_in(lane, now);
         });
+        self.pool.ended.notify_waiters();
     }
 }
 
@@ -401,6 +408,20 @@ mod tests {
         drop(next);
         assert_eq!((after, drain(&seat)), (0, 2), "with the one that was given back");
         assert_eq!(pools.readings().waiting[Class::Poll as usize].1, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waited_for_a_place_then_waits_for_time_and_for_nobody() {
+        let pools = pools();
+        let seat = seat(&pools, "hub.example");
+        drain(&seat);
+        let held = permit(&seat).await.unwrap();
+        let mut next = Box::pin(permit(&seat));
+        assert!((&mut next).now_or_never().is_none());
+        // It frees its place when there is no token yet.
+        held.end(Ended::Done, 10);
+        assert!((&mut next).now_or_never().is_none());
+        tokio::time::timeout(Duration::from_secs(20), next).await.unwrap().unwrap().end(Ended::Done, 10);
     }
 
     #[tokio::test(start_paused = true)]
