@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use hubtwin::local_hub::knobs::{Effect, Fault, WrongToken};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::support::{CONNECTION, QUERY, Stage, eventually, is_true, query};
@@ -244,5 +245,34 @@ async fn a_status_that_keeps_its_rows_has_them_after_a_restart_too() {
     stage.apply(&suspended.set("spec.interval", json!("24h"))).await;
     let status = stage.sees(QUERY, "all", "Ready=True Suspended").await;
     assert_eq!((&status["results"], &status["resultsTime"]), (&fresh["results"], &fresh["resultsTime"]));
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn the_interval_is_stretched_when_the_messages_of_the_day_run_short() {
+    let stage = Stage::with(|connection| {
+        connection.set("spec.pollInterval", json!("24h")).set("spec.tier", json!("F1")).set("spec.units", json!(1))
+    })
+    .await;
+    for n in 0..20 {
+        let id = format!("d{n}");
+        stage.register(&id).await;
+        let long = "x".repeat(3900);
+        stage.foreign_patch(&id, json!({"tags": {"a": long, "b": long}})).await;
+    }
+    stage.sees(CONNECTION, "plant-hub", "Ready=True Connected").await;
+    // Early in a day: what is left has to last long.
+    let second = u64::try_from(Timestamp::now().as_second()).unwrap();
+    stage.clock.advance(Duration::from_secs(86_400 - second % 86_400 + 60));
+    stage.apply(&query("all", "SELECT * FROM devices")).await;
+    let status = stage.sees(QUERY, "all", FRESH).await;
+    assert_eq!(status["effectiveInterval"], "10s");
+    // 160 KB are 320 of the 800 messages that a tenth of the smallest hub's day allows.
+    stage.later(Duration::from_secs(600), QUERY, "all").await;
+    let stretched = |status: &Value| status["effectiveInterval"].as_str().is_some_and(|interval| interval != "10s");
+    let status = stage.sees_status(QUERY, "all", "a longer interval", stretched).await;
+    let seconds: SignedDuration = status["effectiveInterval"].as_str().unwrap().parse().unwrap();
+    assert!(seconds.as_secs() >= 40 && (seconds.as_secs() / 10).count_ones() == 1, "{status}");
+    stage.sees(QUERY, "all", FRESH).await;
     stage.end().await;
 }
