@@ -200,12 +200,16 @@ impl Subject<'_> {
 
     /// How often the hub is to be asked now.
     fn interval(&self) -> Duration {
-        let hub = match self.context.hubs.get(&HubKey::of_query(self.query)) {
-            Some(Entry::Usable(hub)) => Some(hub),
-            _ => None,
-        };
-        let stretch = hub.map_or(1, |hub| hub.stretch().twin_query);
-        self.query.spec.interval.get().saturating_mul(stretch)
+        let asked_for = self.query.spec.interval.get();
+        match self.context.hubs.get(&HubKey::of_query(self.query)) {
+            Some(Entry::Usable(hub)) => asked_for.saturating_mul(hub.stretch().twin_query),
+            // Without its connection it is what it was: results do not grow stale sooner.
+            _ => {
+                let observed = self.before.observed_generation == self.generation;
+                let was = self.before.effective_interval.filter(|_| observed);
+                was.map_or(asked_for, |was| was.get().max(asked_for))
+            }
+        }
     }
 
     fn gather(&self, interval: Duration) -> Found {
