@@ -43,6 +43,14 @@ fn every_value_is_in_the_schema_with_a_description_and_no_other() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+#[test]
+fn the_page_on_gitops_has_the_health_check_of_the_chart() {
+    let page = fs::read_to_string(root().join("docs/gitops.md")).expect("the page is there");
+    let file = root().join("charts/hubtwin/files/argocd/health.lua");
+    let check = fs::read_to_string(file).expect("the health check is there");
+    assert!(page.contains(&format!("```lua\n{check}```")), "docs/gitops.md and health.lua differ");
+}
+
 /// Compares an object of values with its schema, and what is in it.
 fn compare(at: &str, values: &Value, schema: &Value, wrong: &mut Vec<String>) {
     let Some(described) = schema["properties"].as_object() else { return };

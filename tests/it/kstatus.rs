@@ -22,17 +22,39 @@ fn program() -> &'static str {
     })
 }
 
-/// What kstatus says of an object: `STATUS: message`.
+/// What kstatus says of an object: `STATUS: message`. Argo CD's health check, as the chart has it, has to agree.
 fn judged(object: &Value) -> String {
-    let mut child =
-        Command::new(program()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program is built");
+    let health = root().join("charts/hubtwin/files/argocd/health.lua");
+    let child = Command::new(program()).arg(health).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut child = child.expect("the program is built");
     let mut stdin = child.stdin.take().expect("standard input is a pipe");
     stdin.write_all(object.to_string().as_bytes()).expect("it reads");
     drop(stdin);
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success(), "{output:?}");
     let verdict: Value = serde_json::from_slice(&output.stdout).expect("it prints JSON");
+    agrees(object, &verdict);
     format!("{}: {}", verdict["status"].as_str().unwrap_or_default(), verdict["message"].as_str().unwrap_or_default())
+}
+
+/// Healthy is what kstatus calls Current, and so on; a suspended object is Suspended to Argo CD, whatever it holds, and
+/// what is being deleted is Argo CD's own to see.
+fn agrees(object: &Value, verdict: &Value) {
+    let mut conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+    let ready = conditions.find(|condition| condition["type"] == "Ready");
+    let suspended = ready.is_some_and(|ready| ready["reason"] == "Suspended");
+    let expected = match verdict["status"].as_str() {
+        Some("Terminating") => return,
+        _ if suspended => "Suspended",
+        Some("Current") => "Healthy",
+        Some("Failed") => "Degraded",
+        _ => "Progressing",
+    };
+    assert_eq!(verdict["health"], expected, "{verdict}");
+    if let Some(ready) = ready {
+        let said = verdict["healthMessage"].as_str().unwrap_or_default();
+        assert!(said.starts_with(ready["reason"].as_str().unwrap_or_default()), "{verdict}");
+    }
 }
 
 /// Waits for a condition, and then for what kstatus says of the object; its message carries the reason's own words.

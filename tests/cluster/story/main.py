@@ -8,11 +8,13 @@ import sys
 import time
 
 import drain
+import gitops
 import lifecycle
+import rights
 import tenants
 import tutorial
 
-CHAPTERS = [(chapter.__name__, chapter) for chapter in (tutorial, tenants, drain, lifecycle)]
+CHAPTERS = [(chapter.__name__, chapter) for chapter in (tutorial, tenants, gitops, drain, lifecycle, rights)]
 
 
 def tell(chapter, step):
