@@ -51,7 +51,8 @@ fn agrees(object: &Value, verdict: &Value) {
         _ => "Progressing",
     };
     assert_eq!(verdict["health"], expected, "{verdict}");
-    if let Some(ready) = ready {
+    let seen = object["status"]["observedGeneration"] == object["metadata"]["generation"];
+    if let Some(ready) = ready.filter(|_| seen) {
         let said = verdict["healthMessage"].as_str().unwrap_or_default();
         assert!(said.starts_with(ready["reason"].as_str().unwrap_or_default()), "{verdict}");
     }
