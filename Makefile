@@ -38,7 +38,7 @@ images: ## Both images as OCI archives in target/images, with nothing pulled; ne
 test-chart: ## What the Helm chart makes of many values; needs Go and Python with PyYAML
 	@tests/chart/run
 
-test-cluster: ## helm install into a real cluster of one node, and the tutorial in it; needs root on Debian, Rust and Go
+test-cluster: ## helm install into a real cluster of one node: tutorial, tenants, GitOps, drain, upgrade, rights; needs root on Debian, Rust and Go
 	@tests/cluster/test
 
 fuzz: ## One fuzz target: make fuzz TARGET=query (connection_string, mqtt, patch, query, sas), SECONDS=600; needs cargo-fuzz
