@@ -19,6 +19,7 @@ use crate::back_end::BackEnd;
 use crate::figures::keep;
 use crate::hub::{HubProcess, Memory};
 use crate::query::fleet::registered;
+use crate::workloads::report::{Figure, Report};
 
 mod objects;
 #[allow(dead_code, reason = "the integration tests use the rest")]
@@ -64,11 +65,12 @@ async fn run(sizes: &[usize]) -> anyhow::Result<bool> {
         "  twins  at rest (KiB)  a twin (B)  peak of a list (KiB)  times rest  start (s)  processor (s)\n",
     );
     none.tell(&none, &mut table)?;
-    let mut holds = true;
+    let (mut holds, mut report) = (true, Report::default());
     for size in sizes {
         let figures = measure(*size).await?;
         figures.tell(&none, &mut table)?;
         keep(FILE, &figures.line(&none))?;
+        report.add("memory", &figures.results(&none), &[])?;
         holds &= figures.a_twin(&none) <= TARGET && figures.peak() <= PEAK;
     }
     std::io::stdout().write_all(table.as_bytes())?;
@@ -178,6 +180,15 @@ impl Figures {
         )?;
         writeln!(table, "         API server, until at rest: {:?}", self.calls)?;
         writeln!(table, "         hub, until at rest: {:?}", self.hub)
+    }
+
+    /// What counts of it, beside its targets.
+    fn results(&self, none: &Self) -> [Figure; 2] {
+        let twins = self.twins;
+        [
+            Figure::new(format!("bytes a twin, of {twins}"), self.a_twin(none), "B").at_most(TARGET),
+            Figure::new(format!("peak of a new list, of {twins}"), self.peak(), "x").at_most(PEAK),
+        ]
     }
 
     fn line(&self, none: &Self) -> Value {

@@ -18,7 +18,7 @@ use self::report::{Figure, Report};
 use self::side::Side;
 use self::stage::Stage;
 use crate::figures::forget;
-use crate::hub;
+use crate::{hub, memory};
 
 mod changes;
 mod cluster;
@@ -28,7 +28,7 @@ mod limits;
 mod picture;
 mod queries;
 mod quiet;
-mod report;
+pub mod report;
 mod rough;
 mod sample;
 mod side;
@@ -36,7 +36,7 @@ mod stage;
 mod watch;
 
 /// Every workload, in the order in which they run, with the minutes that it takes at full scale.
-const WORKLOADS: [(&str, f64); 11] = [
+const WORKLOADS: [(&str, f64); 12] = [
     ("first-1000", 3.0),
     ("start", 0.2),
     ("halved", 6.0),
@@ -48,9 +48,14 @@ const WORKLOADS: [(&str, f64); 11] = [
     ("chatty", 3.0),
     ("queries", 2.5),
     ("outage", 6.0),
+    (MEMORY, 6.0),
 ];
+/// The one that needs neither API server nor comparator.
+const MEMORY: &str = "memory";
 /// Of those, the ones on the small fleet.
 const SMALL: usize = 3;
+/// Up to here, the ones on the large fleet.
+const LARGE: usize = 11;
 
 /// One run.
 struct Run {
@@ -71,7 +76,12 @@ pub fn main() -> anyhow::Result<bool> {
         "there is no such workload; there are {}",
         names.join(", ")
     );
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(scale, wanted))
+    let is_memory = wanted.as_deref() == Some(MEMORY);
+    let with_memory = is_memory || wanted.is_none();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let holds = is_memory || runtime.block_on(run(scale, wanted))?;
+    // It has sizes of its own.
+    Ok((!with_memory || memory::main()?) && holds)
 }
 
 async fn run(scale: f64, wanted: Option<String>) -> anyhow::Result<bool> {
@@ -90,7 +100,7 @@ async fn run(scale: f64, wanted: Option<String>) -> anyhow::Result<bool> {
     if WORKLOADS[..SMALL].iter().any(|(name, _)| run.wants(name)) {
         run.small().await.context("the small fleet")?;
     }
-    if WORKLOADS[SMALL..].iter().any(|(name, _)| run.wants(name)) {
+    if WORKLOADS[SMALL..LARGE].iter().any(|(name, _)| run.wants(name)) {
         run.large().await.context("the large fleet")?;
     }
     writeln!(std::io::stdout(), "{:.1} minutes", began.elapsed().as_secs_f64() / 60.0)?;
@@ -105,7 +115,7 @@ fn expected(wanted: Option<&str>) -> f64 {
         let with_first = if is_wanted(part[0].0) { some } else { some + part[0].1 };
         if some > 0.0 { with_first } else { 0.0 }
     };
-    part(&WORKLOADS[..SMALL]) + part(&WORKLOADS[SMALL..])
+    part(&WORKLOADS[..SMALL]) + part(&WORKLOADS[SMALL..LARGE]) + part(&WORKLOADS[LARGE..])
 }
 
 /// What was measured of both sides, and since when.

@@ -50,9 +50,11 @@ impl Process {
         let _ = std::fs::remove_file(&env_file);
         let mut command = Command::new(program());
         command
-            .args(["operator", "--namespace", namespace, "--allow-hosts", host, "--listen", "127.0.0.1:0"])
+            .args(["operator", "--allow-hosts", host, "--listen", "127.0.0.1:0"])
             .arg("--env-file")
-            .arg(&env_file);
+            .arg(&env_file)
+            .env("HUBTWIN_NAMESPACE", namespace)
+            .env("HUBTWIN_WATCH_NAMESPACES", namespace);
         Self::spawn(command, log, env_file)
     }
 
