@@ -1,5 +1,6 @@
 //! The Kubernetes kinds of group `hubtwin.dev`: schema, conditions and nothing else.
 
+pub mod cluster_hub_connection;
 pub mod conditions;
 mod crds;
 pub mod device_twin;
@@ -10,6 +11,7 @@ mod json_object;
 mod shared;
 pub mod twin_query;
 
+pub use cluster_hub_connection::{ClusterHubConnection, ClusterHubConnectionSpec};
 pub use crds::crds;
 pub use device_twin::{DeviceTwin, DeviceTwinSpec, DeviceTwinStatus};
 pub use duration::Duration;

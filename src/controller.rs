@@ -11,11 +11,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::conditions::{Patience, Reason, Status, Verdict};
-use crate::api::{DeviceTwin, HubConnection, TwinQuery};
+use crate::api::{ClusterHubConnection, DeviceTwin, HubConnection, TwinQuery};
 use crate::hub::Pools;
 
+pub mod access;
 pub mod backoff;
 mod clock;
+pub mod connection;
 pub mod device_twin;
 mod events;
 pub mod feed;
@@ -24,6 +26,7 @@ pub mod hub_connection;
 mod hub_key;
 pub mod hubs;
 pub mod metrics;
+pub mod namespaces;
 mod queue;
 mod recovery;
 mod status;
@@ -31,6 +34,7 @@ mod streams;
 pub mod twin_query;
 mod twins;
 
+use connection::Connection;
 use hubs::HubKey;
 
 pub use clock::{Clock, Pace};
@@ -58,6 +62,10 @@ pub struct Context {
     pub queries: Store<TwinQuery>,
     /// All HubConnections, as last seen.
     pub connections: Store<HubConnection>,
+    /// All ClusterHubConnections, as last seen; none when one namespace only is watched.
+    pub cluster_connections: Store<ClusterHubConnection>,
+    /// The labels of namespaces.
+    pub namespaces: namespaces::Namespaces,
     /// Statuses of TwinQueries as we last wrote them: the store may lag behind our own writes.
     pub written_queries: status::Written<crate::api::TwinQueryStatus>,
     /// The same for HubConnections.
@@ -109,6 +117,7 @@ pub struct Triggers {
     twins: mpsc::UnboundedSender<Ask>,
     queries: mpsc::UnboundedSender<ObjectRef<TwinQuery>>,
     hubs: mpsc::UnboundedSender<ObjectRef<HubConnection>>,
+    cluster_hubs: mpsc::UnboundedSender<ObjectRef<ClusterHubConnection>>,
 }
 
 impl Triggers {
@@ -134,12 +143,14 @@ impl Triggers {
         }
     }
 
-    /// Asks for one HubConnection.
+    /// Asks for one connection.
     pub fn hub(&self, key: &HubKey) {
-        let HubKey::Namespaced { namespace, name } = key else { return };
-        let object = ObjectRef::new(name).within(namespace);
-        if self.hubs.send(object).is_err() {
-            tracing::debug!("the controller of HubConnections is gone");
+        let gone = match key {
+            HubKey::Namespaced { namespace, name } => self.hubs.send(ObjectRef::new(name).within(namespace)).is_err(),
+            HubKey::Cluster(name) => self.cluster_hubs.send(ObjectRef::new(name)).is_err(),
+        };
+        if gone {
+            tracing::debug!("the controller of {}s is gone", key.kind());
         }
     }
 }
@@ -175,8 +186,13 @@ impl Context {
     }
 
     /// The connection object.
-    fn connection(&self, key: &HubKey) -> Option<Arc<HubConnection>> {
-        self.connections.get(&ObjectRef::new(key.name()).within(key.namespace()?))
+    fn connection(&self, key: &HubKey) -> Option<Connection> {
+        match key {
+            HubKey::Namespaced { namespace, name } => {
+                self.connections.get(&ObjectRef::new(name).within(namespace)).map(Connection::Namespaced)
+            }
+            HubKey::Cluster(name) => self.cluster_connections.get(&ObjectRef::new(name)).map(Connection::Cluster),
+        }
     }
 
     /// Why a reference to a connection leads nowhere: there is no such object, or it was not looked at yet.
@@ -190,6 +206,9 @@ impl Context {
         }
         let text = match key {
             HubKey::Namespaced { namespace, .. } => format!("there is no {key} in namespace {namespace}"),
+            HubKey::Cluster(_) if self.settings.namespace.is_some() => {
+                format!("{key} is not read: this operator watches single namespaces, and so no kinds of the cluster")
+            }
             HubKey::Cluster(_) => format!("there is no {key}"),
         };
         Verdict::new(Status::False, Reason::HubNotFound, text)

@@ -12,7 +12,7 @@ use crate::controller::{self, Context, Settings};
 mod admin;
 
 const GROUP_VERSION: &str = "hubtwin.dev/v1alpha1";
-const KINDS: [&str; 3] = ["DeviceTwin", "HubConnection", "TwinQuery"];
+const KINDS: [&str; 4] = ["DeviceTwin", "HubConnection", "ClusterHubConnection", "TwinQuery"];
 /// How long to wait for the kinds before giving up.
 const KINDS_DEADLINE: Duration = Duration::from_secs(60);
 

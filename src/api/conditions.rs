@@ -48,6 +48,8 @@ pub enum Reason {
     Drifted,
     /// The operator does not allow this host, or the connection string names another.
     HostRefused,
+    /// The ClusterHubConnection is not open to this object; the message says what an administrator would add.
+    NotAllowed,
     /// The hub's tier has no twins.
     WrongTier,
     /// The hub refuses the query.
@@ -76,7 +78,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Synced,
         Self::Observing,
         Self::Fresh,
@@ -97,6 +99,7 @@ impl Reason {
         Self::Contested,
         Self::Drifted,
         Self::HostRefused,
+        Self::NotAllowed,
         Self::WrongTier,
         Self::QueryRejected,
         Self::OutputRefused,
@@ -135,6 +138,7 @@ impl Reason {
             Self::Contested => "Contested",
             Self::Drifted => "Drifted",
             Self::HostRefused => "HostRefused",
+            Self::NotAllowed => "NotAllowed",
             Self::WrongTier => "WrongTier",
             Self::QueryRejected => "QueryRejected",
             Self::OutputRefused => "OutputRefused",
@@ -172,6 +176,7 @@ impl Reason {
             | Self::Contested
             | Self::Drifted
             | Self::HostRefused
+            | Self::NotAllowed
             | Self::WrongTier
             | Self::QueryRejected
             | Self::OutputRefused

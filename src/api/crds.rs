@@ -6,12 +6,15 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt as _;
 use serde_json::json;
 
-use super::{DeviceTwin, HubConnection, TwinQuery};
+use super::{ClusterHubConnection, DeviceTwin, HubConnection, TwinQuery};
 
 /// All kinds, in the order in which a newcomer meets them.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    [HubConnection::crd(), DeviceTwin::crd(), TwinQuery::crd()].into_iter().map(finished).collect()
+    [HubConnection::crd(), ClusterHubConnection::crd(), DeviceTwin::crd(), TwinQuery::crd()]
+        .into_iter()
+        .map(finished)
+        .collect()
 }
 
 /// What derives cannot say: `status` starts at `observedGeneration: -1`, so that kstatus says InProgress before the first

@@ -92,6 +92,10 @@ fn calm(twin: &DeviceTwin, context: &Context) -> Option<Calm> {
     if hub.health() != Health::Up || !context.twins.others(twin).is_empty() {
         return None;
     }
+    let namespace = twin.namespace().unwrap_or_default();
+    if context.rights(&hub.key, Some(&hub), peers::user(twin, &namespace)).is_err() {
+        return None;
+    }
     let requested = requested(twin);
     let last = twin.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone());
     if requested.is_some() && requested != last {
@@ -162,7 +166,7 @@ async fn after_a_step_back(
                 "the versions of many twins are lower than they were: their devices were made again, or the hub \
                         failed over; leaves that are gone are set again, a few a second"
                     .to_owned();
-            context.events.publish(&*connection, &Note { text, ..note }).await;
+            connection.publish(context, &Note { text, ..note }).await;
         }
         _ => told.push(note),
     }

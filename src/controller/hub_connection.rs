@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::ObjectRef;
 
+use super::connection::Connection;
 use super::hubs::{Entry, Health, Hub, HubKey, HubSettings};
 use super::{Context, backoff, feed, status};
 use crate::api::conditions::{self, Patience, Reason, Status, Verdict};
 use crate::api::hub_connection::{CredentialStatus, Tier, Usage};
-use crate::api::{HubConnection, HubConnectionStatus, device_twin, requested};
+use crate::api::{ClusterHubConnection, HubConnection, HubConnectionStatus, device_twin};
 use crate::hub::{self, Client, Size};
 use crate::twin::plan::DriftPolicy;
 use crate::twin::rules::Arrays;
@@ -24,16 +24,32 @@ pub use allowed::AllowedHosts;
 /// One reconcile of a HubConnection.
 pub async fn reconcile(connection: Arc<HubConnection>, context: Arc<Context>) -> Result<Action, status::WriteError> {
     context.metrics.reconciles.get_or_create(&vec![("kind", "HubConnection")]).inc();
-    let key = HubKey::of_connection(&connection);
-    if connection.metadata.deletion_timestamp.is_some() {
+    look(Connection::Namespaced(connection), context).await
+}
+
+/// One reconcile of a ClusterHubConnection.
+pub async fn reconcile_cluster(
+    connection: Arc<ClusterHubConnection>,
+    context: Arc<Context>,
+) -> Result<Action, status::WriteError> {
+    context.metrics.reconciles.get_or_create(&vec![("kind", "ClusterHubConnection")]).inc();
+    look(Connection::Cluster(connection), context).await
+}
+
+async fn look(connection: Connection, context: Arc<Context>) -> Result<Action, status::WriteError> {
+    let key = connection.key();
+    if connection.meta().deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
     let found = gather::gather(&context, &connection, &key).await;
     let (entry, secret_version) = put_in_place(&context, &connection, &key, found);
-    if context.connections.get(&ObjectRef::from_obj(&*connection)).is_none() {
+    if context.connection(&key).is_none() {
         // Deleted while its Secret was read.
         gone(&context, &key);
         return Ok(Action::await_change());
+    }
+    if let Entry::Usable(hub) = &entry {
+        open(&context, &connection, hub);
     }
     let verdict = judge(&entry);
     if verdict.reason == Reason::Pending {
@@ -43,11 +59,9 @@ pub async fn reconcile(connection: Arc<HubConnection>, context: Arc<Context>) ->
     }
     let interval =
         if verdict.status == Status::True { context.settings.secret_interval } else { context.settings.pace.broken };
-
-    let (before, resource_version) = context.written_hubs.newest(&*connection, connection.status.as_ref());
-    let before = before.unwrap_or_default();
-    let (generation, now) = (connection.metadata.generation.unwrap_or_default(), context.settings.clock.now());
-    let asked = requested(&*connection);
+    let (before, resource_version) = connection.newest(&context.written_hubs);
+    let (generation, now) = (connection.meta().generation.unwrap_or_default(), context.settings.clock.now());
+    let asked = connection.requested();
     if let Entry::Usable(hub) = &entry
         && asked.is_some()
         && asked != before.last_handled_reconcile_at
@@ -57,19 +71,22 @@ pub async fn reconcile(connection: Arc<HubConnection>, context: Arc<Context>) ->
     let mut status = record(&before, generation, &verdict, secret_version, now);
     status.last_handled_reconcile_at = asked.or(before.last_handled_reconcile_at.clone());
     if status != before {
-        tracing::info!(
-            namespace = key.namespace(),
-            name = key.name(),
-            reason = verdict.reason.as_str(),
-            "{}",
-            key.kind()
-        );
-        let write = status::write(&context, &context.written_hubs, &*connection, &resource_version, &status).await?;
-        if write == status::Write::Conflict {
+        let reason = verdict.reason.as_str();
+        tracing::info!(namespace = key.namespace(), name = key.name(), reason, "{}", key.kind());
+        if connection.write(&context, &resource_version, &status).await? == status::Write::Conflict {
             return Ok(Action::requeue(Duration::from_millis(200)));
         }
     }
     Ok(Action::requeue(backoff::jittered(interval)))
+}
+
+/// Takes in who may use the connection; who may win or lose by a change is told.
+fn open(context: &Context, connection: &Connection, hub: &Hub) {
+    let access = connection.access().unwrap_or_default();
+    if *hub.access() != *access {
+        hub.open_to(access);
+        context.trigger_users(&hub.key);
+    }
 }
 
 /// A connection object is gone: its hub is, too, and who uses it is told.
@@ -82,20 +99,20 @@ pub fn gone(context: &Context, key: &HubKey) {
 /// Puts what was gathered where twins and queries find it. A hub whose settings are the same goes on as it is.
 fn put_in_place(
     context: &Arc<Context>,
-    connection: &HubConnection,
+    connection: &Connection,
     key: &HubKey,
     found: gather::Found,
 ) -> (Entry, Option<String>) {
     let loaded = match found {
         gather::Found::Same(hub) => {
-            let version = hub.source.first().cloned();
+            let version = hub.current().source.secret.clone();
             return (Entry::Usable(hub), version);
         }
         gather::Found::Broken(verdict) => return (broken(context, key, verdict), None),
         gather::Found::Unread(text) => {
             tracing::warn!(namespace = key.namespace(), name = key.name(), "{text}");
             // What is in place goes on: nothing is known to have changed.
-            let version = |hub: &Arc<Hub>| hub.source.first().cloned();
+            let version = |hub: &Arc<Hub>| hub.current().source.secret.clone();
             return match context.hubs.get(key) {
                 Some(Entry::Usable(hub)) => (Entry::Usable(hub.clone()), version(&hub)),
                 Some(entry @ Entry::Broken(_)) => (entry, None),
@@ -105,12 +122,19 @@ fn put_in_place(
         gather::Found::Loaded(loaded) => loaded,
     };
     let (host, source) = (loaded.settings.host.clone(), loaded.source);
-    let version = source.first().cloned();
+    let version = source.secret.clone();
     match Client::new(loaded.settings) {
         Err(error) => {
             (broken(context, key, Verdict::new(Status::False, Reason::TlsFailed, error.to_string())), version)
         }
         Ok(client) => {
+            if let Some(Entry::Usable(hub)) = context.hubs.get(key)
+                && hub.current().source.object == source.object
+            {
+                tracing::info!(namespace = key.namespace(), name = key.name(), "{}: another credential", key.kind());
+                hub.renew(client, source);
+                return (Entry::Usable(hub), version);
+            }
             let seat = context.budgets.seat(&host, size(connection));
             let hub = Arc::new(Hub::new(key.clone(), client, seat, settings(connection), source));
             context.hubs.put(key.clone(), Entry::Usable(hub.clone()), context.settings.clock.now());
@@ -130,8 +154,8 @@ fn broken(context: &Context, key: &HubKey, verdict: Verdict) -> Entry {
     entry
 }
 
-fn settings(connection: &HubConnection) -> HubSettings {
-    let spec = &connection.spec.usage;
+fn settings(connection: &Connection) -> HubSettings {
+    let spec = connection.usage();
     let (poll, sweep) = match spec.tier {
         Tier::F1 => (Duration::from_secs(5 * 60), Duration::from_secs(24 * 3600)),
         Tier::S1 | Tier::S2 | Tier::S3 => (Duration::from_secs(15), Duration::from_secs(3600)),
@@ -149,8 +173,8 @@ fn settings(connection: &HubConnection) -> HubSettings {
 }
 
 /// The hub's size, and the share of it that may be taken.
-fn size(connection: &HubConnection) -> Size {
-    let Usage { tier, units, budget, .. } = &connection.spec.usage;
+fn size(connection: &Connection) -> Size {
+    let Usage { tier, units, budget, .. } = connection.usage();
     let count = |value: i32| u32::try_from(value).unwrap_or(1).max(1);
     Size {
         tier: match tier {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use kube::ResourceExt as _;
 
-use crate::api::{DeviceTwin, HubConnection, HubKind, HubRef, TwinQuery};
+use crate::api::{ClusterHubConnection, DeviceTwin, HubConnection, HubKind, HubRef, TwinQuery};
 
 /// Names a connection object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +37,12 @@ impl HubKey {
     #[must_use]
     pub fn of_connection(connection: &HubConnection) -> Self {
         Self::Namespaced { namespace: connection.namespace().unwrap_or_default(), name: connection.name_any() }
+    }
+
+    /// The name of a ClusterHubConnection.
+    #[must_use]
+    pub fn of_cluster(connection: &ClusterHubConnection) -> Self {
+        Self::Cluster(connection.name_any())
     }
 
     /// What a reference means in an object of this namespace. A reference never names another namespace.

@@ -13,6 +13,7 @@ use super::feed::Judgement;
 pub use super::hub_key::HubKey;
 use super::recovery::Recovery;
 use super::twin_query::Questions;
+use crate::api::cluster_hub_connection::AccessEntry;
 use crate::api::conditions::{Reason, Status, Verdict};
 use crate::api::hub_connection::BudgetStatus;
 use crate::hub::{Caller, Class, Client, Error, Kind, Lane, Room, Seat, Stretch};
@@ -42,8 +43,10 @@ pub struct Hub {
     pub key: HubKey,
     /// The hub's host, in lower case.
     pub host: String,
-    /// The client, with the connection's own credential; used by way of [`Hub::caller`] only.
-    client: Client,
+    /// What is replaced when the credential is: views, health and the feed go on.
+    current: RwLock<Arc<Current>>,
+    /// Who may use a connection of the cluster.
+    access: RwLock<Arc<[AccessEntry]>>,
     /// The connection's place in the budget of its host.
     seat: Seat,
     /// The connection's settings.
@@ -58,9 +61,27 @@ pub struct Hub {
     pub poll_now: Notify,
     /// Ends the feed.
     pub stop: CancellationToken,
-    /// The versions of the objects that the client was made from: the Secret's first.
-    pub source: Vec<String>,
     health: Mutex<Health>,
+}
+
+/// The client, with the connection's own credential, and what both were made from.
+#[derive(Debug)]
+pub struct Current {
+    client: Client,
+    /// What they were made from.
+    pub source: Source,
+}
+
+/// What a client was made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The connection object and the parts of its spec that matter to more than the credential: with others it is another
+    /// hub.
+    pub object: String,
+    /// The versions of the objects that hold credential and root certificate.
+    pub versions: Vec<String>,
+    /// The Secret's version, as status shows it.
+    pub secret: Option<String>,
 }
 
 /// Whether the hub answers.
@@ -92,11 +113,12 @@ pub enum Change {
 impl Hub {
     /// A hub that was not asked yet.
     #[must_use]
-    pub fn new(key: HubKey, client: Client, seat: Seat, settings: HubSettings, source: Vec<String>) -> Self {
+    pub fn new(key: HubKey, client: Client, seat: Seat, settings: HubSettings, source: Source) -> Self {
         Self {
             key,
             host: client.host().to_string(),
-            client,
+            current: RwLock::new(Arc::new(Current { client, source })),
+            access: RwLock::default(),
             seat,
             settings,
             views: Views::default(),
@@ -104,14 +126,37 @@ impl Hub {
             questions: Questions::default(),
             poll_now: Notify::new(),
             stop: CancellationToken::new(),
-            source,
             health: Mutex::new(Health::Unknown),
         }
     }
 
     /// Makes calls of a class for the objects of a namespace.
     pub fn caller<'a>(&'a self, class: Class, namespace: &'a str) -> Caller<'a> {
-        Caller::new(&self.client, &self.seat, class, namespace)
+        Caller::new(self.current().client.clone(), &self.seat, class, namespace)
+    }
+
+    /// The client in use, and what it was made from.
+    pub fn current(&self) -> Arc<Current> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Goes on with another credential or root certificate. What is known of twins stays known; a hub that does not answer
+    /// is asked at once.
+    pub fn renew(&self, client: Client, source: Source) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Current { client, source });
+        if matches!(self.health(), Health::Down(_)) {
+            self.look_now();
+        }
+    }
+
+    /// Who may use it, as last seen.
+    pub fn access(&self) -> Arc<[AccessEntry]> {
+        self.access.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes in who may use it.
+    pub fn open_to(&self, access: &[AccessEntry]) {
+        *self.access.write().unwrap_or_else(PoisonError::into_inner) = access.into();
     }
 
     /// Whether work of a class may start: whether the first call that it needs would hardly wait. Cheap, and takes nothing.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use kube::api::{Api, Patch, PatchParams};
-use kube::core::NamespaceResourceScope;
+use kube::core::{ClusterResourceScope, NamespaceResourceScope};
 use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -168,12 +168,46 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
     S: Serialize,
 {
-    let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
-    let api: Api<K> = Api::namespaced(context.client.clone(), &namespace);
+    let api: Api<K> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    write_by(context, written, (&api, object), resource_version, status).await
+}
+
+/// The same for an object of the cluster.
+pub async fn write_cluster<K, S>(
+    context: &Context,
+    written: &impl Keep<K, S>,
+    object: &K,
+    resource_version: &str,
+    status: &S,
+) -> Result<Write, WriteError>
+where
+    K: Resource<DynamicType = (), Scope = ClusterResourceScope> + Clone + DeserializeOwned + Debug,
+    S: Serialize,
+{
+    let api: Api<K> = Api::all(context.client.clone());
+    write_by(context, written, (&api, object), resource_version, status).await
+}
+
+async fn write_by<K, S>(
+    context: &Context,
+    written: &impl Keep<K, S>,
+    (api, object): (&Api<K>, &K),
+    resource_version: &str,
+    status: &S,
+) -> Result<Write, WriteError>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    S: Serialize,
+{
+    let name = object.name_any();
+    let mut metadata = json!({"name": name, "resourceVersion": resource_version});
+    if let Some(namespace) = object.namespace() {
+        metadata["namespace"] = namespace.into();
+    }
     let body = json!({
         "apiVersion": K::api_version(&()),
         "kind": K::kind(&()),
-        "metadata": {"name": name, "namespace": namespace, "resourceVersion": resource_version},
+        "metadata": metadata,
         "status": status,
     });
     let parameters = PatchParams::apply(MANAGER).force();
@@ -191,6 +225,7 @@ where
     let kind = match K::kind(&()).as_ref() {
         "DeviceTwin" => "DeviceTwin",
         "TwinQuery" => "TwinQuery",
+        "ClusterHubConnection" => "ClusterHubConnection",
         _ => "HubConnection",
     };
     context.metrics.status_writes.get_or_create(&vec![("kind", kind), ("outcome", outcome)]).inc();

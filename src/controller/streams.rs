@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::hubs::{HubKey, Hubs};
 use super::{
-    Context, Settings, Triggers, backoff, device_twin, events as published, hub_connection, metrics, status,
-    twin_query, twins,
+    Context, Settings, Triggers, backoff, device_twin, events as published, hub_connection, metrics, namespaces,
+    status, twin_query, twins,
 };
 use crate::api::{DeviceTwin, HubConnection, TwinQuery};
 use crate::hub::Pools;
@@ -37,15 +37,23 @@ pub async fn run(
     let (twin_sender, twin_triggers) = mpsc::unbounded_channel();
     let (query_sender, query_triggers) = mpsc::unbounded_channel();
     let (hub_sender, hub_triggers) = mpsc::unbounded_channel();
+    let (cluster_sender, cluster_triggers) = mpsc::unbounded_channel();
     let fatal = CancellationToken::new();
     let namespace = settings.namespace.as_deref();
     let (gone, deleted) = mpsc::unbounded_channel();
     let query_runs = Arc::new(twin_query::Runs::default());
-    let twin_stream = events::<DeviceTwin>(&client, namespace).boxed();
+    let twin_stream = events::<DeviceTwin>(scope(&client, namespace)).boxed();
     let runs = query_runs.clone();
     let lean = move |query: &mut TwinQuery| twin_query::lean(&runs, query);
-    let (queries, query_stream) = watched(&client, namespace, lean, see_deleted(gone.clone(), gone_query));
-    let (hubs, hub_stream) = watched(&client, namespace, whole, see_deleted(gone, gone_hub));
+    let (queries, query_stream) = watched(scope(&client, namespace), lean, see_deleted(gone.clone(), gone_query));
+    let (hubs, hub_stream) = watched(scope(&client, namespace), whole, see_deleted(gone.clone(), gone_hub));
+    let see = see_deleted(gone, |connection| Some(Gone::Hub(HubKey::of_cluster(connection))));
+    let whole_cluster = settings.namespace.is_none();
+    let (cluster_hubs, cluster_stream) = if whole_cluster {
+        watched(Api::all(client.clone()), whole, see)
+    } else {
+        (reflector::store().0, stream::pending().boxed())
+    };
     let clock = settings.clock.clone();
     let budgets = Arc::new(Pools::new(Arc::new(move || clock.now())));
     let context = Arc::new(Context {
@@ -62,19 +70,29 @@ pub async fn run(
         twins_listed: CancellationToken::new(),
         queries: queries.clone(),
         connections: hubs.clone(),
+        cluster_connections: cluster_hubs.clone(),
+        namespaces: namespaces::Namespaces::default(),
         written_queries: status::Written::default(),
         written_hubs: status::Written::default(),
         memory: device_twin::Memory::default(),
-        triggers: Triggers { twins: twin_sender, queries: query_sender, hubs: hub_sender },
+        triggers: Triggers {
+            twins: twin_sender,
+            queries: query_sender,
+            hubs: hub_sender,
+            cluster_hubs: cluster_sender,
+        },
         query_runs,
         shutdown: shutdown.clone(),
         fatal: fatal.clone(),
     });
     let listed = {
         let (queries, hubs, context) = (queries.clone(), hubs.clone(), context.clone());
+        let cluster_hubs = cluster_hubs.clone();
         async move {
             context.twins_listed.cancelled().await;
-            if let (Ok(()), Ok(())) = (queries.wait_until_ready().await, hubs.wait_until_ready().await) {
+            if let (Ok(()), Ok(())) = (queries.wait_until_ready().await, hubs.wait_until_ready().await)
+                && (!whole_cluster || cluster_hubs.wait_until_ready().await.is_ok())
+            {
                 context.listed.store(true, Ordering::Release);
                 started(context);
             }
@@ -86,6 +104,15 @@ pub async fn run(
             twins::run(context.clone(), twin_stream, twin_triggers),
             control("TwinQuery", queries, query_stream, query_triggers, twin_query::reconcile, &context),
             control("HubConnection", hubs, hub_stream, hub_triggers, hub_connection::reconcile, &context),
+            control(
+                "ClusterHubConnection",
+                cluster_hubs,
+                cluster_stream,
+                cluster_triggers,
+                hub_connection::reconcile_cluster,
+                &context
+            ),
+            namespaces::watch(&context),
         )
     };
     tokio::select! {
@@ -141,23 +168,33 @@ async fn forget(context: &Context, mut deleted: mpsc::UnboundedReceiver<Gone>) {
 #[error("a controller or a feed stopped by itself")]
 pub struct Stopped;
 
+/// Where the objects of a namespaced kind are read.
+fn scope<K>(client: &kube::Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
 /// Of this kind all is kept but the managed fields.
 fn whole<K>(_: &mut K) {}
 
 /// The store of a kind, made `lean` on arrival, and the stream of its changes that matter: a new generation, another annotation. Our own status
 /// writes reach the store and start no reconcile. An object that cannot be decoded is told and passed over.
 fn watched<K>(
-    client: &kube::Client,
-    namespace: Option<&str>,
+    api: Api<DeserializeGuard<K>>,
     mut lean: impl FnMut(&mut K) + Send + 'static,
     mut see: impl FnMut(&Event<K>) + Send + 'static,
 ) -> (Store<K>, Changes<K>)
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    K: Resource<DynamicType = ()>,
     K: Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
-    let stream = events::<K>(client, namespace)
+    let stream = events::<K>(api)
         .modify(move |object: &mut K| {
             object.managed_fields_mut().clear();
             lean(object);
@@ -178,17 +215,11 @@ where
 
 /// What happens to the objects of a kind. One that cannot be decoded is told and passed over.
 fn events<K>(
-    client: &kube::Client,
-    namespace: Option<&str>,
+    api: Api<DeserializeGuard<K>>,
 ) -> impl stream::Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-    K: Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let api: Api<DeserializeGuard<K>> = match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
     watch::watcher(api, watcher::Config::default().any_semantic())
         .filter_map(|event| future::ready(decoded(event)))
         .default_backoff()

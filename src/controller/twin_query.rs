@@ -14,7 +14,9 @@ use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::hubs::{Entry, Health, Hub, HubKey};
+use super::namespaces::User;
 use super::{Context, backoff, metrics, status};
+use crate::api::cluster_hub_connection::AccessKind;
 use crate::api::conditions::{self, Reason};
 use crate::api::{OutputStatus, TwinQuery, TwinQueryStatus, requested};
 use crate::hub::{Class, Room};
@@ -218,7 +220,18 @@ impl Subject<'_> {
             return Found::Told(Outcome::Suspended);
         }
         let key = HubKey::of_query(self.query);
-        let hub = match self.context.hubs.get(&key) {
+        let namespace = self.query.namespace().unwrap_or_default();
+        let user = User { kind: AccessKind::TwinQuery, namespace: &namespace, device: None };
+        let entry = self.context.hubs.get(&key);
+        if entry.is_some()
+            && let Err(verdict) = self.context.rights(&key, None, user)
+        {
+            return Found::Told(match verdict.reason {
+                Reason::Pending => Outcome::Waiting("the labels of the namespace are not known yet"),
+                _ => Outcome::Unusable(verdict),
+            });
+        }
+        let hub = match entry {
             None => return Found::Told(Outcome::Unusable(self.context.unresolved(&key))),
             Some(Entry::Broken(verdict)) => return Found::Told(Outcome::Unusable(verdict)),
             Some(Entry::Usable(hub)) => hub,

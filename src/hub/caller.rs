@@ -14,9 +14,9 @@ use crate::twin::view::Twin;
 
 /// Makes calls of one class for one namespace. Each call waits until the budget has room for it. While the hub takes no calls
 /// at all they fail at once, as [`Kind::Throttled`] or [`Kind::QuotaExceeded`], and do not reach the hub.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Caller<'a> {
-    client: &'a Client,
+    client: Client,
     seat: &'a Seat,
     class: Class,
     namespace: &'a str,
@@ -41,7 +41,7 @@ struct About<'a> {
 impl<'a> Caller<'a> {
     /// A caller by this client, within the budget of its hub.
     #[must_use]
-    pub fn new(client: &'a Client, seat: &'a Seat, class: Class, namespace: &'a str) -> Self {
+    pub fn new(client: Client, seat: &'a Seat, class: Class, namespace: &'a str) -> Self {
         Self { client, seat, class, namespace }
     }
 

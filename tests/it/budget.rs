@@ -40,7 +40,7 @@ fn device(number: usize) -> TwinId {
 
 /// Writes to one twin again and again, as fast as the budget lets it.
 async fn work(client: Arc<Client>, seat: Arc<Seat>, number: usize, end: CancellationToken) {
-    let (caller, id) = (Caller::new(&client, &seat, Class::Drift, "plant"), device(number));
+    let (caller, id) = (Caller::new((*client).clone(), &seat, Class::Drift, "plant"), device(number));
     for round in 0_u64.. {
         let patch = TwinPatch { tags: json!({"round": round}).as_object().cloned(), desired: None };
         tokio::select! {

@@ -1,28 +1,12 @@
-//! An operator that watches every namespace. It would meddle with the objects of all other tests, so it has an API server
-//! of its own: the test runs itself again beside a fresh control plane.
-
-use std::process::Command;
+//! An operator that watches every namespace.
 
 use serde_json::{Value, json};
 
-use super::support::{Cluster, Manifest, Stage, TWIN, connection, eventually, is_true, root, twin};
-
-/// Set where the API server is nobody else's.
-const ALONE: &str = "HUBTWIN_TEST_ALONE";
+use super::support::{Cluster, Manifest, Stage, TWIN, alone, connection, eventually, is_true, twin};
 
 #[test]
 fn names_do_not_leave_their_namespace() {
-    if std::env::var_os(ALONE).is_some() {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
-        return runtime.block_on(two_namespaces());
-    }
-    let this = std::env::current_exe().expect("this program is a file");
-    let mut run = Command::new(root().join("tests/control-plane/run"));
-    run.arg("--").arg(this).args(["--exact", "everywhere::names_do_not_leave_their_namespace", "--nocapture"]);
-    let ran = run.env(ALONE, "1").output().expect("the control plane is run");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(ran.status.success(), "{}\n{}", text(&ran.stdout), text(&ran.stderr));
-    assert!(text(&ran.stdout).contains("1 passed"), "the test ran: {}", text(&ran.stdout));
+    alone("everywhere::names_do_not_leave_their_namespace", two_namespaces());
 }
 
 /// Two namespaces, each with a connection to the same hub, and an object of each for one twin.

@@ -1,5 +1,6 @@
 //! Integration tests, one binary: this file is only the list of modules.
 
+mod access;
 mod bad_days;
 mod budget;
 mod chart;

@@ -8,13 +8,16 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
 use super::super::events::Note;
+use super::super::hubs::{Entry, HubKey};
 use super::super::{Context, status};
 use super::deletion::{Attempt, End, FINALIZER, Step, end, step};
 use super::execute::Outcome;
 use super::gather::{Found, Goal};
 use super::notes;
+use super::peers;
 use super::plan::ledger;
 use super::ready::failed;
+use crate::api::conditions::Reason;
 use crate::api::device_twin::Mode;
 use crate::api::{DeviceTwin, DeviceTwinStatus, EventReason};
 use crate::twin::plan::Ledger;
@@ -84,6 +87,9 @@ async fn attempt(twin: &DeviceTwin, context: &Context) -> (Attempt, Vec<Note>) {
     if twin.spec.mode == Mode::Observe {
         return (Attempt::NotOurs("spec.mode is Observe"), Vec::new());
     }
+    if let Some(why) = not_allowed(twin, context) {
+        return (Attempt::NotAllowed(why), Vec::new());
+    }
     let settled = super::settle(twin, context, Goal::RemoveKeys).await;
     let super::Settled { inputs, decision, outcome, .. } = settled;
     let attempt = match (&inputs.found, &outcome) {
@@ -100,6 +106,26 @@ async fn attempt(twin: &DeviceTwin, context: &Context) -> (Attempt, Vec<Note>) {
     };
     let told = notes::of_plan(&decision, &outcome).into_iter().filter(|note| note.reason == EventReason::Released);
     (attempt, told.collect())
+}
+
+/// Why the connection does not let this object remove its keys.
+fn not_allowed(twin: &DeviceTwin, context: &Context) -> Option<String> {
+    let (key, namespace) = (HubKey::of_twin(twin), twin.namespace().unwrap_or_default());
+    let (keep, now) = (context.settings.pace.credential_kept, context.settings.clock.now());
+    let hub = match context.hubs.for_deletion(&key, keep, now) {
+        Some(Entry::Usable(hub)) => Some(hub),
+        Some(Entry::Broken(_)) | None => None,
+    };
+    match context.rights(&key, hub.as_deref(), peers::user(twin, &namespace)) {
+        Ok(rights) if rights.remove_keys => None,
+        Ok(_) => Some(format!(
+            "{key} does not allow RemoveKeys to namespace {namespace}: an administrator adds it to allow in an entry of \
+             spec.access"
+        )),
+        Err(verdict) if verdict.reason == Reason::NotAllowed => Some(verdict.message),
+        // Nobody knows yet, or there is no connection: the attempt will tell.
+        Err(_) => None,
+    }
 }
 
 /// What the ledger holds, be it written to the object or not.

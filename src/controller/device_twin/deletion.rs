@@ -44,6 +44,8 @@ pub(super) enum Attempt {
     Done,
     /// They are not to be removed, and why.
     NotOurs(&'static str),
+    /// The connection does not let us, and what would.
+    NotAllowed(String),
     /// It did not work this time, and why.
     Failed(String),
 }
@@ -64,6 +66,7 @@ pub(super) fn end(attempt: Attempt, since: Timestamp, patience: Duration, now: T
     match attempt {
         Attempt::Done => End::Go,
         Attempt::NotOurs(why) => End::LeaveKeys(why.to_owned()),
+        Attempt::NotAllowed(why) => End::LeaveKeys(why),
         Attempt::Failed(why) => {
             let left =
                 since.checked_add(patience).ok().and_then(|end| Duration::try_from(end.duration_since(now)).ok());
@@ -104,6 +107,8 @@ mod tests {
         assert_eq!(failed(1_599), End::Wait(Duration::from_secs(1)));
         assert_eq!(failed(1_600), End::LeaveKeys("no".to_owned()));
         assert_eq!(failed(9_000), End::LeaveKeys("no".to_owned()));
+        let not_allowed = end(Attempt::NotAllowed("no".to_owned()), at(0), Duration::from_secs(600), at(0));
+        assert_eq!(not_allowed, End::LeaveKeys("no".to_owned()), "nobody waits for an administrator");
         assert_eq!(end(Attempt::Done, at(0), Duration::ZERO, at(9)), End::Go);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
+use super::super::access::Rights;
 use super::super::fleet::Newest;
 use super::super::hubs::{Entry, Health, Hub, HubKey, Origin, connection_trouble, told};
 use super::super::{Context, Pace};
@@ -62,6 +63,8 @@ pub(super) struct Inputs {
     /// `None` when the spec is invalid: then `found` says how.
     pub(super) wanted: Option<Wanted>,
     pub(super) hub: Option<Arc<Hub>>,
+    /// What the connection allows beside reading and writing the twin.
+    pub(super) rights: Rights,
     pub(super) at: TwinAt,
     /// The other objects that are about the same twin.
     pub(super) peers: Vec<Peer>,
@@ -133,6 +136,10 @@ pub(super) async fn gather(twin: &DeviceTwin, context: &Context, goal: Goal, fre
         Some(Entry::Usable(hub)) => Some(hub.clone()),
         Some(Entry::Broken(_)) | None => None,
     };
+    let namespace = twin.namespace().unwrap_or_default();
+    let rights = context.rights(&key, hub.as_deref(), peers::user(twin, &namespace));
+    // Who may not use a connection is told nothing else of it.
+    let entry = entry.map(|entry| rights.as_ref().err().cloned().map_or(entry, Entry::Broken));
     let (arrays, drift) =
         hub.as_ref().map_or((Arrays::Allowed, DriftPolicy::Correct), |hub| (hub.settings.arrays, hub.settings.drift));
     let checked = match (goal, peers::id(twin)) {
@@ -148,7 +155,6 @@ pub(super) async fn gather(twin: &DeviceTwin, context: &Context, goal: Goal, fre
         (Ok(wanted), Some(Entry::Usable(hub))) => {
             let generation = twin.metadata.generation.unwrap_or_default();
             let standing = Standing { goal, generation, observed: before.observed_generation };
-            let namespace = twin.namespace().unwrap_or_default();
             let caller = hub.caller(class::of_read(standing, freshness), &namespace);
             look(context, hub, &caller, wanted, freshness, asked || goal == Goal::RemoveKeys).await
         }
@@ -177,6 +183,7 @@ pub(super) async fn gather(twin: &DeviceTwin, context: &Context, goal: Goal, fre
         at,
         status_interval: hub.as_ref().map_or(Duration::ZERO, |hub| hub.settings.status_interval),
         wanted: checked.ok(),
+        rights: rights.unwrap_or_default(),
         hub,
         found,
         pace: context.settings.pace,

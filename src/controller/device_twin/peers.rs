@@ -4,9 +4,11 @@ use kube::ResourceExt as _;
 
 use super::super::Context;
 use super::super::hubs::HubKey;
+use super::super::namespaces::User;
 use super::peer::Peer;
 use super::plan::ledger;
 use super::validate::validate;
+use crate::api::cluster_hub_connection::AccessKind;
 use crate::api::device_twin::{Mode, TwinAt};
 use crate::api::{DeviceTwin, DeviceTwinStatus};
 use crate::hub::Host;
@@ -54,11 +56,17 @@ fn known_status(context: &Context, twin: &DeviceTwin) -> DeviceTwinStatus {
     status
 }
 
+/// A DeviceTwin as the user of a connection.
+pub(super) fn user<'a>(twin: &'a DeviceTwin, namespace: &'a str) -> User<'a> {
+    let device = twin.spec.device_id.as_deref().or(twin.metadata.name.as_deref());
+    User { kind: AccessKind::DeviceTwin, namespace, device: Some(device.unwrap_or_default()) }
+}
+
 /// Where an object's connection leads.
 enum Connection {
     /// There is no such connection object: who names it cannot write, and keeps what it holds.
     Gone,
-    /// The operator does not allow its host.
+    /// The operator does not allow its host, or it is not open to the object.
     Refused,
     To {
         host: String,
@@ -67,11 +75,16 @@ enum Connection {
 }
 
 fn connection(context: &Context, twin: &DeviceTwin) -> Connection {
-    let Some(connection) = context.connection(&HubKey::of_twin(twin)) else {
+    let key = HubKey::of_twin(twin);
+    let Some(connection) = context.connection(&key) else {
         return Connection::Gone;
     };
-    let Ok(host) = connection.spec.host.parse::<Host>() else { return Connection::Refused };
-    let arrays = if connection.spec.usage.allow_arrays { Arrays::Allowed } else { Arrays::Refused };
+    let namespace = twin.namespace().unwrap_or_default();
+    if context.rights(&key, None, user(twin, &namespace)).is_err() {
+        return Connection::Refused;
+    }
+    let Ok(host) = connection.host().parse::<Host>() else { return Connection::Refused };
+    let arrays = if connection.usage().allow_arrays { Arrays::Allowed } else { Arrays::Refused };
     match context.settings.allowed_hosts.allow(&host) {
         true => Connection::To { host: host.to_string(), arrays },
         false => Connection::Refused,

@@ -29,6 +29,8 @@ pub(super) struct Decision {
     pub(super) contest: Contest,
     /// Whether the identity is to be created.
     pub(super) create: bool,
+    /// Whether it would be, and the connection does not allow it.
+    pub(super) may_not_create: bool,
     /// Whether a query's row, which may be old, is not enough for this plan.
     pub(super) needs_read: bool,
     /// The hub refused this very write before: it is not sent again.
@@ -50,7 +52,9 @@ pub(super) fn decide(inputs: &Inputs) -> Decision {
     if let Found::Gone(missing) = inputs.found {
         let seen = inputs.before.twin.is_some() && inputs.before.hub.as_ref() == Some(&inputs.at);
         let step = identity::decide(wanted.identity, seen, wanted.id.module_id.is_some(), missing);
-        decision.create = step == identity::Step::Create && !wanted.observe;
+        let create = step == identity::Step::Create && !wanted.observe;
+        decision.create = create && inputs.rights.create_identity;
+        decision.may_not_create = create && !inputs.rights.create_identity;
     }
     let Some(twin) = inputs.found.twin() else { return decision };
     let claims = claims(inputs, wanted, &decision.basis);

@@ -23,6 +23,14 @@ pub(super) fn ready(inputs: &Inputs, decision: &Decision, outcome: &Outcome) -> 
         Found::Gone(missing) => {
             return match outcome {
                 Outcome::Failed(error) => failed(error),
+                _ if decision.may_not_create => {
+                    let text = format!(
+                        "{}; identity.policy is CreateIfMissing, and the ClusterHubConnection does not allow it: register \
+                         the device, or have an administrator add CreateIdentity to allow in an entry of spec.access",
+                        not_found(inputs, *missing)
+                    );
+                    no(Reason::DeviceNotFound, text)
+                }
                 _ => no(Reason::DeviceNotFound, not_found(inputs, *missing)),
             };
         }

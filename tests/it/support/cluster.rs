@@ -14,7 +14,7 @@ use kube::core::ApiResource;
 use kube::runtime::WatchStreamExt as _;
 use serde_json::{Value, json};
 
-use super::objects::resource;
+use super::objects::{CLUSTER_CONNECTION, resource};
 use super::root;
 use super::{ApiFaults, Manifest, eventually, is_true};
 
@@ -60,6 +60,9 @@ impl Cluster {
     }
 
     fn api(&self, kind: &ApiResource) -> Api<DynamicObject> {
+        if kind.kind == CLUSTER_CONNECTION {
+            return Api::all_with(self.client.clone(), kind);
+        }
         Api::namespaced_with(self.client.clone(), &self.namespace, kind)
     }
 
@@ -223,7 +226,7 @@ pub fn crd_warnings() -> &'static str {
 /// The schemas are published a moment after the kinds are established, and kubectl reads them.
 fn wait_until_published() {
     let deadline = Instant::now() + Duration::from_secs(30);
-    for kind in ["dt", "tq", "hub"] {
+    for kind in ["dt", "tq", "hub", "chub"] {
         loop {
             let explained = kubectl(String::new(), vec!["explain".to_owned(), kind.to_owned()]);
             if explained.done {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 pub const TWIN: &str = "DeviceTwin";
 pub const QUERY: &str = "TwinQuery";
 pub const CONNECTION: &str = "HubConnection";
+pub const CLUSTER_CONNECTION: &str = "ClusterHubConnection";
 pub const SECRET: &str = "Secret";
 pub const CONFIG_MAP: &str = "ConfigMap";
 
@@ -38,6 +39,17 @@ pub fn connection(host: &str) -> Manifest {
         .set("spec.caBundle.secretKeyRef", json!({"name": HUB, "key": "ca.crt"}))
         .set("spec.pollInterval", json!("5s"))
         .set("spec.statusInterval", json!("1s"))
+}
+
+/// A ClusterHubConnection that is open to nobody, with the Secret of a namespace.
+pub fn cluster_connection(name: &str, host: &str, namespace: &str) -> Manifest {
+    let place = |key: &str| json!({"namespace": namespace, "name": HUB, "key": key});
+    let Manifest(mut object) = connection(host)
+        .set("spec.auth.connectionString.secretKeyRef", place("connectionString"))
+        .set("spec.caBundle.secretKeyRef", place("ca.crt"));
+    object["kind"] = json!(CLUSTER_CONNECTION);
+    object["metadata"]["name"] = json!(name);
+    Manifest(object)
 }
 
 /// The Secret that the connection names.
