@@ -96,6 +96,7 @@ start_etcd() {
 start_apiserver() {
     local certs=$1/certs
     # What hubtwin's service accounts ask for, so that it can be held against what they may.
+    rm -f "$1/audit.log"
     cat >"$1/audit.yaml" <<AUDIT
 apiVersion: audit.k8s.io/v1
 kind: Policy

@@ -3,7 +3,7 @@
 import json
 import os
 
-from tools import FULL_IMAGE, IMAGES, Hub, apply, condition, eventually, get, helm, install, kubectl, run, sees, twin
+from tools import Hub, apply, condition, eventually, get, helm, install, kubectl, mark, sees, twin
 
 OLD_CHART = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../old-chart")
 FLEET = [f"fleet-{number:02}" for number in range(30)]
@@ -12,6 +12,7 @@ KINDS = ["devicetwins.hubtwin.dev", "hubconnections.hubtwin.dev", "twinqueries.h
 
 def left():
     """helm uninstall leaves the kinds and the objects"""
+    mark("uninstalling")
     helm("uninstall", "hubtwin", "--wait")
     kinds = kubectl("get", "crd", "-o", "name")
     assert all(kind in kinds for kind in KINDS), kinds

@@ -21,6 +21,15 @@ VERSION = re.search('^version = "(.*)"', open(f"{ROOT}/Cargo.toml", encoding="ut
 FULL_IMAGE = f"localhost/hubtwin-full:{VERSION}"
 
 
+# How long the audit log was when something had happened.
+MARKS = {}
+
+
+def mark(name):
+    """Remembers where the audit log of the API server is now."""
+    MARKS[name] = os.path.getsize(f"{os.environ['CLUSTER_DIR']}/audit.log")
+
+
 class Failed(Exception):
     """A command failed, or a state was not reached in time; the message has the last words."""
 

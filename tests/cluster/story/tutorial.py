@@ -1,6 +1,6 @@
 """The tutorial of the README, in a cluster: hub, operator and device are pods that find each other by Services."""
 
-from tools import EXAMPLES, FULL_IMAGE, Failed, Hub, apply, eventually, get, helm, install, kubectl, secure_pod, sees
+from tools import EXAMPLES, FULL_IMAGE, Failed, Hub, apply, eventually, get, helm, install, kubectl, mark, secure_pod, sees
 
 DEVICE = "myDeviceId"
 
@@ -12,6 +12,7 @@ def installed():
     notes = install(sets=["localHub.enabled=true"])
     assert "A local hub runs at hubtwin-local-hub.hubtwin.svc:8443" in notes, notes
     sees("hubconnection", "plant-hub", "Ready=True Connected")
+    mark("installed")
     deployment = get("deployment", "hubtwin")
     assert deployment["status"]["readyReplicas"] == 2, deployment["status"]
 
