@@ -28,6 +28,7 @@ mod quiet;
 mod reasons;
 mod replayed;
 mod restart;
+mod rotation;
 mod scenarios;
 mod store;
 mod support;
