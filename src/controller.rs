@@ -16,6 +16,7 @@ use crate::hub::Pools;
 
 pub mod access;
 pub mod backoff;
+mod claims;
 mod clock;
 pub mod connection;
 pub mod device_twin;
@@ -33,6 +34,7 @@ mod status;
 mod streams;
 pub mod twin_query;
 mod twins;
+pub mod views;
 
 use connection::Connection;
 use hubs::HubKey;

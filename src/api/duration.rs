@@ -18,6 +18,12 @@ impl Duration {
         Self(std::time::Duration::from_secs(seconds))
     }
 
+    /// A duration, in whole seconds.
+    #[must_use]
+    pub const fn whole_seconds(duration: std::time::Duration) -> Self {
+        Self::from_secs(duration.as_secs())
+    }
+
     /// The duration as the standard library has it.
     #[must_use]
     pub const fn get(self) -> std::time::Duration {

@@ -200,6 +200,9 @@ pub struct HubConnectionStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 8))]
     pub conditions: Vec<Condition>,
+    /// How changes at the hub are found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feed: Option<FeedStatus>,
     /// The budget of the hub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetStatus>,
@@ -231,4 +234,19 @@ pub struct BudgetStatus {
     /// The hub asked for fewer calls, or for none; until then it gets fewer, or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttled_until: Option<Time>,
+}
+
+/// How changes at a hub are found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FeedStatus {
+    /// Delta: by what changed since the watermark. Scan: by looking at all twins, as the hub does not find changes. Rotate: by
+    /// asking for the twins in turn, as so much changes that this is cheaper.
+    #[schemars(length(max = 16))]
+    pub mode: String,
+    /// How often the hub is asked: pollInterval, or more where the budget asks for it.
+    pub effective_interval: Duration,
+    /// The newest change that was read, by the hub's clock. Saved at most once a minute: a restart goes on from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark: Option<Time>,
 }

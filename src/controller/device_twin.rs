@@ -11,6 +11,7 @@ use super::hubs::{Entry, Health, HubKey};
 use super::{Context, backoff, status};
 use crate::api::device_twin::TwinAt;
 use crate::api::{DeviceTwin, DeviceTwinStatus, requested};
+use crate::twin::view::ConnectionState;
 
 mod class;
 mod contest;
@@ -102,16 +103,16 @@ fn calm(twin: &DeviceTwin, context: &Context) -> Option<Calm> {
         return None;
     }
     let wanted = validate(twin, hub.settings.arrays, hub.settings.drift).ok()?;
-    let view = hub.views.get(&wanted.id)?;
+    let view = hub.views.look(&wanted.id).filter(|view| !view.doubted)?;
     let at = TwinAt {
         host: hub.host.clone(),
         device_id: wanted.id.device_id.as_str().to_owned(),
         module_id: wanted.id.module().map(str::to_owned),
     };
     let known = Known {
-        etag: view.twin.etag.as_str(),
-        version: view.twin.version,
-        connection: view.twin.connection_state.map(show::connection_state),
+        etag: view.etag.as_str(),
+        version: view.version,
+        connection: view.connection.map(ConnectionState::as_str),
     };
     settled::settled(twin, &at, known, &context.memory.recall(&uid), now)
 }
@@ -182,6 +183,7 @@ async fn tell(
 ) -> Result<Option<Duration>, status::WriteError> {
     let uid = twin.uid().unwrap_or_default();
     let Record { status, notes, again, remembered } = record;
+    let recorded = status.as_ref().and_then(|status| Some(status.twin.as_ref()?.version));
     // Before the status: what is told here is not found again by looking.
     for note in &notes {
         context.events.publish(twin, note).await;
@@ -201,6 +203,13 @@ async fn tell(
             return Ok(Some(Duration::from_millis(100)));
         }
         context.memory.saved(&uid);
+    }
+    if let (Some(hub), Some(wanted), Some(version)) = (&inputs.hub, &inputs.wanted, recorded)
+        && !matches!(again, Again::Backoff | Again::Soon)
+        // Who shares the twin may not have seen it yet.
+        && context.twins.others(twin).is_empty()
+    {
+        hub.views.release(&wanted.id, version);
     }
     let pace = &context.settings.pace;
     let until = |at: Option<jiff::Timestamp>, most: Duration| {

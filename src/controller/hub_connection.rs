@@ -69,6 +69,10 @@ async fn look(connection: Connection, context: Arc<Context>) -> Result<Action, s
         hub.look_now();
     }
     let mut status = record(&before, generation, &verdict, secret_version, now);
+    status.feed = match &entry {
+        Entry::Usable(hub) => hub.progress.told().or(before.feed.clone()),
+        Entry::Broken(_) => before.feed.clone(),
+    };
     status.last_handled_reconcile_at = asked.or(before.last_handled_reconcile_at.clone());
     if status != before {
         let reason = verdict.reason.as_str();
@@ -135,8 +139,9 @@ fn put_in_place(
                 hub.renew(client, source);
                 return (Entry::Usable(hub), version);
             }
+            let watermark = saved(context, connection);
             let seat = context.budgets.seat(&host, size(connection));
-            let hub = Arc::new(Hub::new(key.clone(), client, seat, settings(connection), source));
+            let hub = Arc::new(Hub::new(key.clone(), client, seat, settings(connection), source, watermark));
             context.hubs.put(key.clone(), Entry::Usable(hub.clone()), context.settings.clock.now());
             feed::start(context.clone(), hub.clone());
             (Entry::Usable(hub), version)
@@ -170,6 +175,11 @@ fn settings(connection: &Connection) -> HubSettings {
             Some(device_twin::DriftPolicy::Correct) | None => DriftPolicy::Correct,
         },
     }
+}
+
+/// The watermark that was saved.
+fn saved(context: &Context, connection: &Connection) -> Option<Timestamp> {
+    Some(connection.newest(&context.written_hubs).0.feed?.watermark?.0)
 }
 
 /// The hub's size, and the share of it that may be taken.
@@ -213,6 +223,7 @@ fn record(
         conditions: conditions::build(&before.conditions, generation, verdict, &[], Patience::None, now),
         last_handled_reconcile_at: None,
         budget: None,
+        feed: None,
         credential: secret_version.map(|secret_resource_version| CredentialStatus { secret_resource_version }),
     }
 }

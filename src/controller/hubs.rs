@@ -1,7 +1,7 @@
 //! The hubs that can be reached, and what is known of their twins.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,18 +9,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::feed::Judgement;
+use super::feed::Progress;
 pub use super::hub_key::HubKey;
 use super::recovery::Recovery;
 use super::twin_query::Questions;
+use super::views::Views;
 use crate::api::cluster_hub_connection::AccessEntry;
 use crate::api::conditions::{Reason, Status, Verdict};
 use crate::api::hub_connection::BudgetStatus;
 use crate::hub::{Caller, Class, Client, Error, Kind, Lane, Room, Seat, Stretch};
-use crate::twin::id::TwinId;
 use crate::twin::plan::DriftPolicy;
 use crate::twin::rules::Arrays;
-use crate::twin::view::{ConnectionState, Twin};
 
 /// The settings of a connection that twins and the feed work by.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,11 +51,13 @@ pub struct Hub {
     /// The connection's settings.
     pub settings: HubSettings,
     /// Twins as last read, with this connection's credential.
-    pub views: Views,
+    pub views: Arc<Views>,
     /// Twins whose versions went back.
     pub recovery: Recovery,
     /// What TwinQueries ask.
     pub questions: Questions,
+    /// How far the feed is.
+    pub progress: Progress,
     /// Asks the feed to poll now.
     pub poll_now: Notify,
     /// Ends the feed.
@@ -111,9 +112,16 @@ pub enum Change {
 }
 
 impl Hub {
-    /// A hub that was not asked yet.
+    /// A hub that was not asked yet; the watermark is what an operator before this one saved.
     #[must_use]
-    pub fn new(key: HubKey, client: Client, seat: Seat, settings: HubSettings, source: Source) -> Self {
+    pub fn new(
+        key: HubKey,
+        client: Client,
+        seat: Seat,
+        settings: HubSettings,
+        source: Source,
+        watermark: Option<Timestamp>,
+    ) -> Self {
         Self {
             key,
             host: client.host().to_string(),
@@ -121,9 +129,10 @@ impl Hub {
             access: RwLock::default(),
             seat,
             settings,
-            views: Views::default(),
+            views: Arc::default(),
             recovery: Recovery::default(),
             questions: Questions::default(),
+            progress: Progress::new(watermark),
             poll_now: Notify::new(),
             stop: CancellationToken::new(),
             health: Mutex::new(Health::Unknown),
@@ -253,131 +262,6 @@ pub fn told(error: &Error) -> String {
     match cause {
         Some(cause) => format!("{error}: {}{hint}", line(cause.to_string())),
         None => format!("{error}{hint}"),
-    }
-}
-
-/// Twins as last read, by id. Within a twin's life no version ever goes back, in whatever order answers come.
-#[derive(Debug, Default)]
-pub struct Views(RwLock<Known>);
-
-#[derive(Debug, Default)]
-struct Known {
-    views: HashMap<TwinId, View>,
-    /// Counts what was taken in.
-    taken: u64,
-}
-
-/// A twin as last read.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// The twin.
-    pub twin: Arc<Twin>,
-    /// Where it comes from.
-    pub origin: Origin,
-    /// Since when rows show an older twin than this.
-    pub older_rows_since: Option<Timestamp>,
-    taken: u64,
-}
-
-/// When a call about a twin began, in the order of what was taken in.
-#[derive(Clone, Copy, Debug)]
-pub struct Began(u64);
-
-/// Where a view comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// A query's row, which may be old.
-    Row,
-    /// The answer to a read or a write of this one twin.
-    Read,
-}
-
-impl Views {
-    /// The twin as last read.
-    pub fn get(&self, id: &TwinId) -> Option<View> {
-        self.read().views.get(id).cloned()
-    }
-
-    /// To be called before a read or a write of one twin.
-    pub fn begin(&self) -> Began {
-        Began(self.read().taken)
-    }
-
-    /// Takes in the answer to a read or a write, and gives the twin as it is known then. A lower version is believed, unless
-    /// the higher one became known while the call was under way: then this answer is the older one.
-    pub fn answer(&self, id: TwinId, twin: Twin, began: Began) -> Arc<Twin> {
-        let mut known = self.write();
-        if let Some(view) = known.views.get(&id)
-            && view.twin.version > twin.version
-            && view.taken > began.0
-        {
-            return view.twin.clone();
-        }
-        known.put(id, twin, Origin::Read)
-    }
-
-    /// Judges a row against what is known, and takes it in, or not, before anything else is.
-    pub fn row(&self, row: Twin, judge: impl FnOnce(Option<&View>, &Twin) -> Judgement) -> Judgement {
-        let mut known = self.write();
-        let id = row.id.clone();
-        let judgement = judge(known.views.get(&id), &row);
-        match judgement {
-            Judgement::Drop => {}
-            Judgement::Take => {
-                known.put(id, row, Origin::Row);
-            }
-            Judgement::Read => {
-                known.views.remove(&id);
-            }
-            Judgement::Older(since) => known.older(&id, since),
-        }
-        judgement
-    }
-
-    /// A row shows an older twin than is known, and did not before.
-    pub fn older(&self, id: &TwinId, since: Timestamp) {
-        self.write().older(id, since);
-    }
-
-    /// Only the connection of a twin is another, at a version.
-    pub fn connection(&self, id: &TwinId, version: i64, state: ConnectionState) {
-        if let Some(view) = self.write().views.get_mut(id).filter(|view| view.twin.version == version) {
-            view.twin = Arc::new(Twin { connection_state: Some(state), ..(*view.twin).clone() });
-        }
-    }
-
-    /// Forgets all twins but these.
-    pub fn retain(&self, keep: impl Fn(&TwinId) -> bool) {
-        self.write().views.retain(|id, _| keep(id));
-    }
-
-    /// Forgets a twin, so that the next reconcile reads it.
-    pub fn forget(&self, id: &TwinId) {
-        self.write().views.remove(id);
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, Known> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Known> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Known {
-    fn put(&mut self, id: TwinId, twin: Twin, origin: Origin) -> Arc<Twin> {
-        self.taken += 1;
-        let twin = Arc::new(twin);
-        let view = View { twin: twin.clone(), origin, older_rows_since: None, taken: self.taken };
-        self.views.insert(id, view);
-        twin
-    }
-
-    fn older(&mut self, id: &TwinId, since: Timestamp) {
-        if let Some(view) = self.views.get_mut(id) {
-            view.older_rows_since.get_or_insert(since);
-        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 use super::document::Object;
 use super::id::TwinId;
 
@@ -76,6 +78,26 @@ pub struct Twin {
     pub desired_version: i64,
     /// The `$version` of reported; the hub begins at 1, and 0 says that the row has none.
     pub reported_version: i64,
+}
+
+impl ConnectionState {
+    /// The hub's own word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connected => "Connected",
+            Self::Disconnected => "Disconnected",
+        }
+    }
+}
+
+impl Twin {
+    /// When tags aside anything changed last, by the hub's clock: the newer `$lastUpdated` of desired and reported.
+    #[must_use]
+    pub fn updated(&self) -> Option<Timestamp> {
+        let time = |metadata: &Object| metadata.get("$lastUpdated")?.as_str()?.parse().ok();
+        [&self.desired_metadata, &self.reported_metadata].into_iter().filter_map(time).max()
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Answers and writes that get lost on the way, at the hub and at the API server.
 
 use http::Method;
-use hubtwin::local_hub::knobs::{Effect, Knobs};
+use hubtwin::local_hub::knobs::{Effect, Fault, Knobs};
 use serde_json::{Value, json};
 
 use super::support::{Ack, CONNECTION, SimulatedDevice, Stage, TWIN, connection, eventually, is_true, twin};
@@ -74,7 +74,9 @@ async fn a_write_whose_answer_is_lost_is_never_sent_again() {
 
     // The same, and the leaf leaves the spec before anybody could read.
     stage.fault("twin.patch", Some("pump"), Some(1), Effect::CutAfter);
-    stage.fault("twin.get", Some("pump"), None, Effect::Status(503));
+    // The read before the write is the last one that works.
+    let (operation, subject) = (Some("twin.get".to_owned()), Some("pump".to_owned()));
+    stage.hub.add_fault(Fault { operation, subject, times: None, after: 1, delay_ms: 0, effect: Effect::Status(503) });
     stage.apply(&twin("pump").tags(json!({"a": 1, "b": 3, "c": 4}))).await;
     has_tags_without_reading(&stage).await;
     stage.apply(&twin("pump").tags(json!({"a": 1}))).await;

@@ -1,5 +1,6 @@
 //! What syncing means, seen at the hub and by kubectl.
 
+use hubtwin::local_hub::knobs::Effect;
 use serde_json::{Value, json};
 
 use super::support::{Ack, Manifest, SimulatedDevice, Stage, TWIN, eventually, is_true, twin};
@@ -206,10 +207,13 @@ async fn a_foreign_write_between_read_and_write_is_not_lost() {
     stage.register("pump").await;
     stage.apply(&pump()).await;
     stage.sees(TWIN, "pump", SYNCED).await;
-    // No poll shows tags: the operator writes with an etag that is old by now.
+    // While the operator still reads: it writes with an etag that is old by then.
     for round in 1..=3 {
-        stage.foreign_patch("pump", json!({"tags": {"location": {(format!("floor{round}")): round}}})).await;
+        stage.fault("twin.get", Some("pump"), Some(1), Effect::SlowBody(1000));
+        let before = stage.hub.count("twin.get");
         stage.apply(&pump().tags(json!({"location": {"plant": format!("plant{round}")}}))).await;
+        eventually("a read", || async { is_true(stage.hub.count("twin.get") > before, before) }).await;
+        stage.foreign_patch("pump", json!({"tags": {"location": {(format!("floor{round}")): round}}})).await;
         stage.sees(TWIN, "pump", SYNCED).await;
         let calls = stage.calls(0).await;
         let refused = calls.iter().filter(|call| call.operation == "twin.patch" && call.outcome == 412).count();

@@ -54,7 +54,7 @@ pub(super) async fn execute(context: &Context, inputs: &Inputs, decision: &Decis
         Ok(twin) => Outcome::Written(hub.views.answer(wanted.id.clone(), twin, began)),
         Err(error) => {
             // Whatever was known may be old now: also a write whose answer was lost may have landed.
-            hub.views.forget(&wanted.id);
+            hub.views.doubt(&wanted.id);
             if error.kind() == Kind::PreconditionFailed { Outcome::Moved } else { Outcome::Failed(error) }
         }
     }

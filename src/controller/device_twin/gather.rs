@@ -8,7 +8,8 @@ use kube::ResourceExt as _;
 
 use super::super::access::Rights;
 use super::super::fleet::Newest;
-use super::super::hubs::{Entry, Health, Hub, HubKey, Origin, connection_trouble, told};
+use super::super::hubs::{Entry, Health, Hub, HubKey, connection_trouble, told};
+use super::super::views::{Origin, View};
 use super::super::{Context, Pace};
 use super::class::{self, Standing};
 use super::identity::Missing;
@@ -199,7 +200,7 @@ fn unresolved(twin: &DeviceTwin, context: &Context, key: &HubKey, now: Timestamp
     if young { Verdict { reason: Reason::Pending, ..verdict } } else { verdict }
 }
 
-/// The twin as the feed shows it; a GET for a twin never seen, or when a fresh read is asked for.
+/// The twin as the feed or a call shows it; a GET for a twin that is not in hand, or when a fresh read is asked for.
 async fn look(
     context: &Context,
     hub: &Arc<Hub>,
@@ -217,11 +218,11 @@ async fn look(
         Health::Down(_) | Health::Up => {}
     }
     if freshness == Freshness::Known
-        && let Some(view) = hub.views.get(&wanted.id)
+        && let Some(View { origin, whole: Some(twin), .. }) = hub.views.look(&wanted.id)
     {
-        return match view.origin {
-            Origin::Row => Found::Row(view.twin),
-            Origin::Read => Found::Read(view.twin),
+        return match origin {
+            Origin::Row | Origin::Status => Found::Row(twin),
+            Origin::Read => Found::Read(twin),
         };
     }
     let began = hub.views.begin();

@@ -13,7 +13,7 @@ use crate::api::{DeviceTwinStatus, JsonObject, POINTER_BYTES, POINTERS, Pointers
 use crate::twin::document::{self, Object, from_leaves};
 use crate::twin::plan::{Ledger, Place, Plan};
 use crate::twin::pointer::Pointer;
-use crate::twin::view::{ConnectionState, Twin};
+use crate::twin::view::Twin;
 
 /// What the twin looks like.
 pub(super) fn show(status: &mut DeviceTwinStatus, inputs: &Inputs, wanted: &Wanted, twin: &Twin) {
@@ -40,18 +40,10 @@ pub(super) fn show(status: &mut DeviceTwinStatus, inputs: &Inputs, wanted: &Want
     let time = twin.reported_metadata.get("$lastUpdated").and_then(|time| time.as_str()?.parse().ok());
     status.reported_time = time.filter(|_| twin.reported_version > 1).map(whole_seconds);
     if let Some(state) = twin.connection_state {
-        let state = connection_state(state);
+        let state = state.as_str();
         if status.connection.as_ref().is_none_or(|connection| connection.state != state) {
             status.connection = Some(Connection { state: state.to_owned(), observed_time: whole_seconds(inputs.now) });
         }
-    }
-}
-
-/// The word for a state of the connection.
-pub(super) fn connection_state(state: ConnectionState) -> &'static str {
-    match state {
-        ConnectionState::Connected => "Connected",
-        ConnectionState::Disconnected => "Disconnected",
     }
 }
 

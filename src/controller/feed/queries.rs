@@ -11,6 +11,8 @@ const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
 const INDEX_DELAY: SignedDuration = SignedDuration::from_mins(30);
 /// A query has at most 8192 characters; the list of ids stops short of it.
 const MAX_LIST: usize = 7_500;
+/// The column of a count.
+pub(super) const COUNT: &str = "number";
 
 /// Where rows come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +39,18 @@ impl Source {
 pub(super) struct Watermark(Timestamp);
 
 impl Watermark {
-    /// The newer of desired's and reported's `$lastUpdated`.
+    /// Of a row.
     pub(super) fn of(twin: &Twin) -> Option<Self> {
-        let time = |metadata: &crate::twin::document::Object| metadata.get("$lastUpdated")?.as_str()?.parse().ok();
-        [&twin.desired_metadata, &twin.reported_metadata].into_iter().filter_map(time).max().map(Self)
+        twin.updated().map(Self)
+    }
+
+    /// As an operator before this one saved it.
+    pub(super) fn saved(time: Timestamp) -> Self {
+        Self(time)
+    }
+
+    pub(super) fn time(self) -> Timestamp {
+        self.0
     }
 }
 
@@ -48,23 +58,68 @@ impl Watermark {
 /// compared as text and right as a date.
 pub(super) fn delta(source: Source, watermark: &Watermark, look_back: bool) -> String {
     let behind = if look_back { INDEX_DELAY } else { OVERLAP };
-    let since = watermark.0.checked_sub(behind).unwrap_or(Timestamp::MIN).strftime("%Y-%m-%dT%H:%M:%S");
+    format!("SELECT * FROM {} WHERE {}", source.name(), since(watermark.0, behind))
+}
+
+/// How many twins changed at or after the watermark, less the overlap.
+pub(super) fn count(source: Source, watermark: &Watermark) -> String {
+    format!("SELECT COUNT() AS {COUNT} FROM {} WHERE {}", source.name(), since(watermark.0, OVERLAP))
+}
+
+/// Counts a twin that changed at a known time, if the hub finds it by that.
+pub(super) fn check(id: &TwinId, updated: Timestamp) -> String {
+    let source = if id.module_id.is_some() { Source::Modules } else { Source::Devices };
+    let since = since(updated, SignedDuration::ZERO);
+    format!("SELECT COUNT() AS {COUNT} FROM {} WHERE deviceId = {} AND ({since})", source.name(), quoted(id))
+}
+
+/// All twins, whole.
+pub(super) fn scan(source: Source) -> String {
+    format!("SELECT * FROM {}", source.name())
+}
+
+fn since(time: Timestamp, behind: SignedDuration) -> String {
+    let since = time.checked_sub(behind).unwrap_or(Timestamp::MIN).strftime("%Y-%m-%dT%H:%M:%S");
     format!(
-        "SELECT * FROM {} WHERE properties.desired.$metadata.$lastUpdated >= '{since}' \
-         OR properties.reported.$metadata.$lastUpdated >= '{since}'",
-        source.name()
+        "properties.desired.$metadata.$lastUpdated >= '{since}' OR properties.reported.$metadata.$lastUpdated >= '{since}'"
     )
+}
+
+/// No legal id needs more than its quotes escaped.
+fn quoted(id: &TwinId) -> String {
+    format!("'{}'", id.device_id.as_str().replace('\'', "\\'"))
 }
 
 /// These twins, whole, in as few queries as their length allows; at least one query.
 pub(super) fn whole<'a>(source: Source, ids: impl Iterator<Item = &'a TwinId>) -> Vec<String> {
-    let mut lists = vec![String::new()];
-    for id in ids.filter(|id| source.holds(id)) {
-        // No legal id needs more than its quotes escaped.
-        let quoted = format!("'{}'", id.device_id.as_str().replace('\'', "\\'"));
-        let list = lists.last_mut().filter(|list| list.len() + quoted.len() < MAX_LIST);
-        match list {
-            Some(list) if list.is_empty() => *list = quoted,
+    let lists = lists(source, ids);
+    let lists = if lists.is_empty() { vec!["''".to_owned()] } else { lists };
+    lists.iter().map(|list| format!("SELECT * FROM {} WHERE deviceId IN [{list}]", source.name())).collect()
+}
+
+/// A few twins, whole.
+pub(super) fn chunk(ids: &[TwinId]) -> Vec<String> {
+    each_source(ids, |source, list| format!("SELECT * FROM {} WHERE deviceId IN [{list}]", source.name()))
+}
+
+/// What tells whether a few twins moved.
+pub(super) fn brief(ids: &[TwinId]) -> Vec<String> {
+    each_source(ids, |source, list| {
+        let what = "deviceId, moduleId, etag, version, connectionState, status";
+        format!("SELECT {what} FROM {} WHERE deviceId IN [{list}]", source.name())
+    })
+}
+
+fn each_source(ids: &[TwinId], text: impl Fn(Source, &str) -> String) -> Vec<String> {
+    let texts = |source| lists(source, ids.iter()).into_iter().map(|list| text(source, &list)).collect::<Vec<_>>();
+    [Source::Devices, Source::Modules].into_iter().flat_map(texts).collect()
+}
+
+/// The ids of a source, quoted, in lists that fit into a query.
+fn lists<'a>(source: Source, ids: impl Iterator<Item = &'a TwinId>) -> Vec<String> {
+    let mut lists: Vec<String> = Vec::new();
+    for quoted in ids.filter(|id| source.holds(id)).map(quoted) {
+        match lists.last_mut().filter(|list| list.len() + quoted.len() < MAX_LIST) {
             Some(list) => {
                 list.push(',');
                 list.push_str(&quoted);
@@ -73,16 +128,6 @@ pub(super) fn whole<'a>(source: Source, ids: impl Iterator<Item = &'a TwinId>) -
         }
     }
     lists
-        .iter()
-        .map(|list| {
-            format!("SELECT * FROM {} WHERE deviceId IN [{}]", source.name(), if list.is_empty() { "''" } else { list })
-        })
-        .collect()
-}
-
-/// What tells whether a twin moved, of all twins.
-pub(super) fn sweep(source: Source) -> String {
-    format!("SELECT deviceId, moduleId, etag, version, connectionState, status FROM {}", source.name())
 }
 
 #[cfg(test)]

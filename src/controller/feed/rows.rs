@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::super::views::View;
 use crate::twin::id::TwinId;
 use crate::twin::view::{ConnectionState, Etag, Twin};
 
@@ -22,25 +23,16 @@ pub enum Judgement {
     Older(Timestamp),
 }
 
-/// What is known of a twin that a row shows.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Known<'a> {
-    pub(super) twin: &'a Twin,
-    /// Since when rows show an older one.
-    pub(super) older_since: Option<Timestamp>,
-}
-
 /// A lower version is old and dropped, unless its properties were updated later than those known, or rows have shown a lower
 /// one for longer than the index may lag: then the twin was made again, or the hub went back. An equal version says nothing
 /// new of tags and properties.
-pub(super) fn judge(known: Option<Known<'_>>, row: &Twin, index_delay: Duration, now: Timestamp) -> Judgement {
+pub(super) fn judge(known: Option<&View>, row: &Twin, index_delay: Duration, now: Timestamp) -> Judgement {
     let Some(known) = known else { return Judgement::Take };
-    let (ours, theirs) = (super::Watermark::of(known.twin), super::Watermark::of(row));
-    match row.version.cmp(&known.twin.version) {
+    match row.version.cmp(&known.version) {
         Ordering::Greater => Judgement::Take,
         Ordering::Equal => Judgement::Drop,
-        Ordering::Less if theirs > ours => Judgement::Read,
-        Ordering::Less => older(known.older_since, index_delay, now),
+        Ordering::Less if known.updated.is_some() && row.updated() > known.updated => Judgement::Read,
+        Ordering::Less => older(known.older_rows_since, index_delay, now),
     }
 }
 
@@ -88,16 +80,16 @@ pub(super) enum Finding {
     Older(Timestamp),
 }
 
-pub(super) fn compare(known: Known<'_>, row: Option<&Brief>, index_delay: Duration, now: Timestamp) -> Finding {
+pub(super) fn compare(known: &View, row: Option<&Brief>, index_delay: Duration, now: Timestamp) -> Finding {
     let Some(row) = row else { return Finding::Moved };
-    match row.version.cmp(&known.twin.version) {
+    match row.version.cmp(&known.version) {
         Ordering::Greater => Finding::Moved,
-        Ordering::Equal if row.etag != known.twin.etag => Finding::Moved,
+        Ordering::Equal if row.etag != known.etag => Finding::Moved,
         Ordering::Equal => match row.connection_state {
-            Some(state) if known.twin.connection_state != Some(state) => Finding::Connection(row.version, state),
+            Some(state) if known.connection != Some(state) => Finding::Connection(row.version, state),
             _ => Finding::Same,
         },
-        Ordering::Less => match older(known.older_since, index_delay, now) {
+        Ordering::Less => match older(known.older_rows_since, index_delay, now) {
             Judgement::Older(since) => Finding::Older(since),
             Judgement::Read | Judgement::Take => Finding::Moved,
             Judgement::Drop => Finding::Same,
@@ -107,8 +99,10 @@ pub(super) fn compare(known: Known<'_>, row: Option<&Brief>, index_delay: Durati
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::super::super::views::Origin;
+    use super::*;
 
     const DELAY: Duration = Duration::from_secs(1800);
 
@@ -116,8 +110,8 @@ mod tests {
         Timestamp::from_second(1_000_000 + second).unwrap()
     }
 
-    fn since(twin: &Twin, older_since: Option<i64>) -> Known<'_> {
-        Known { twin, older_since: older_since.map(at) }
+    fn since(twin: &Twin, older_since: Option<i64>) -> View {
+        View { older_rows_since: older_since.map(at), ..View::of(twin, Origin::Read) }
     }
 
     fn twin(version: i64, updated: &str) -> Twin {
@@ -137,11 +131,11 @@ mod tests {
             (twin(4, "2026-11-22T09:59:59Z"), Judgement::Older(at(0))),
             (twin(2, "2026-11-22T10:05:00Z"), Judgement::Read),
         ] {
-            assert_eq!(judge(Some(since(&known, None)), &row, DELAY, at(0)), expected, "{}", row.version);
+            assert_eq!(judge(Some(&since(&known, None)), &row, DELAY, at(0)), expected, "{}", row.version);
         }
         assert_eq!(judge(None, &known, DELAY, at(0)), Judgement::Take);
         let old = twin(4, "2026-11-22T09:59:59Z");
-        let later = |second| judge(Some(since(&known, Some(0))), &old, DELAY, at(second));
+        let later = |second| judge(Some(&since(&known, Some(0))), &old, DELAY, at(second));
         assert_eq!(later(1799), Judgement::Drop);
         assert_eq!(later(1800), Judgement::Read, "no index is that late");
     }
@@ -152,11 +146,11 @@ mod tests {
         let row = |version: i64, etag: &str, state: &str| {
             Brief::from_row(&json!({"deviceId": "d", "etag": etag, "version": version, "connectionState": state}))
         };
-        let of = |row: Option<Brief>| compare(since(&known, None), row.as_ref(), DELAY, at(0));
+        let of = |row: Option<Brief>| compare(&since(&known, None), row.as_ref(), DELAY, at(0));
         assert_eq!(of(row(5, "AAAAAAAAAAE=", "Disconnected")), Finding::Same);
         assert_eq!(of(row(6, "AAAAAAAAAAI=", "Disconnected")), Finding::Moved);
         assert_eq!(of(row(4, "AAAAAAAAAAE=", "Connected")), Finding::Older(at(0)));
-        let later = compare(since(&known, Some(0)), row(4, "AAAAAAAAAAE=", "Connected").as_ref(), DELAY, at(1800));
+        let later = compare(&since(&known, Some(0)), row(4, "AAAAAAAAAAE=", "Connected").as_ref(), DELAY, at(1800));
         assert_eq!(later, Finding::Moved);
         assert_eq!(of(row(5, "AAAAAAAAAAI=", "Disconnected")), Finding::Moved);
         assert_eq!(of(row(5, "AAAAAAAAAAE=", "Connected")), Finding::Connection(5, ConnectionState::Connected));

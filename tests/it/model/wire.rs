@@ -38,6 +38,8 @@ pub enum Call {
 /// What happens to it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
+    /// None: this call is answered as ever.
+    Served,
     /// The operator dies; the call never reaches the hub.
     CrashBefore,
     /// The hub carries it out; the operator dies before the answer.
@@ -224,7 +226,7 @@ impl Shared {
                 // The twin may be gone: then nobody is faster.
                 let _ = self.back_end.patch(&asked.twin, patch.clone()).await;
             }
-            Some(Fault::CrashAfter | Fault::CutAfter | Fault::Truncated | Fault::Late) | None => {}
+            Some(Fault::Served | Fault::CrashAfter | Fault::CutAfter | Fault::Truncated | Fault::Late) | None => {}
         }
         let lost = matches!(fault, Some(Fault::CrashAfter | Fault::CutAfter | Fault::Truncated | Fault::Late));
         let answer = self.forward(&asked, !lost).await?;
