@@ -60,7 +60,8 @@ impl Progress {
         let status = FeedStatus {
             mode: mode.as_str().to_owned(),
             effective_interval: api::Duration::whole_seconds(interval),
-            watermark: watermark.map(Time),
+            // The API server keeps no more: a part of a second would look like news each time.
+            watermark: watermark.and_then(|time| Timestamp::from_second(time.as_second()).ok()).map(Time),
         };
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((before, at)) = &*told {
