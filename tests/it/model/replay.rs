@@ -257,7 +257,7 @@ fn allows(
         let base = ledger.map(|ledger| leaves(ledger.part(part)));
         let (old, new) = (leaves(before.part(part)), leaves(after.part(part)));
         for (at, value) in &new {
-            if old.get(at) == Some(value) {
+            if old.get(at) == Some(value) || emptied(at, value, before.part(part), claimed) {
                 continue;
             }
             may_set(revision, &spec, base.as_ref(), at, value, old.get(at))?;
@@ -276,6 +276,13 @@ fn allows(
         }
     }
     Ok(())
+}
+
+/// Whether the last leaf of an object went, and the object itself stays for another that names something below it.
+fn emptied(at: &Path, value: &Value, before: &Object, claimed: &BTreeSet<Path>) -> bool {
+    let empty = value.as_object().is_some_and(Object::is_empty);
+    let had = get(before, at).and_then(Value::as_object).is_some_and(|object| !object.is_empty());
+    empty && had && claimed.iter().any(|claim| claim != at && claim.starts_with(at))
 }
 
 fn may_set(
