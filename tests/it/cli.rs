@@ -50,7 +50,7 @@ fn help_and_version_are_printed() {
 #[test]
 fn crds_and_completions_are_printed() {
     let crds = printed(&["crds"]);
-    assert_eq!(crds.matches("kind: CustomResourceDefinition").count(), 3);
+    assert_eq!(crds.matches("kind: CustomResourceDefinition").count(), 4);
     for shell in ["bash", "zsh", "fish"] {
         assert!(printed(&["completion", shell]).contains("hubtwin"), "{shell}");
     }
