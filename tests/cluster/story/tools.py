@@ -52,7 +52,7 @@ def helm(*arguments, namespace=NAMESPACE, **more):
 
 def install(*arguments, chart=CHART, release=RELEASE, sets=(), verb="install", **more):
     """helm install, or upgrade, with the images of the test."""
-    values = [part for setting in [*IMAGES, *sets] for part in ("--set", setting)]
+    values = [part for setting in [*IMAGES, "replicas=2", *sets] for part in ("--set", setting)]
     return helm(verb, release, chart, "--wait", "--timeout", "120s", *values, *arguments, **more)
 
 
