@@ -131,7 +131,9 @@ impl Fleet {
 
     /// We changed something else of the object: what it is to go on from is the same, at another version.
     pub fn moved(&self, twin: &DeviceTwin, resource_version: String) {
-        if let Some(entry) = self.write().entries.get_mut(&TwinName::of(twin)).filter(|entry| entry.is(twin)) {
+        if let Some(entry) = self.write().entries.get_mut(&TwinName::of(twin)).filter(|entry| entry.is(twin))
+            && newer(&resource_version, &entry.version)
+        {
             entry.moved(resource_version);
         }
     }
@@ -208,10 +210,14 @@ impl Keep<DeviceTwin, DeviceTwinStatus> for Fleet {
         let mut all = self.write();
         let name = TwinName::of(twin);
         let Some(entry) = all.entries.get_mut(&name).filter(|entry| entry.is(twin)) else { return };
+        entry.written = Some(Instant::now());
+        if !newer(&resource_version, &entry.version) {
+            // The watch was faster than the answer, and may have shown a later change by now.
+            return;
+        }
         let (hub, before) = (entry.hub.clone(), entry.tally());
         entry.moved(resource_version);
         entry.put_status(Some(status.clone()));
-        entry.written = Some(Instant::now());
         let after = entry.tally();
         all.count(&hub, Some(before), Some(after));
     }

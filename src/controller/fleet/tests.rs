@@ -51,6 +51,18 @@ fn our_own_write_is_newer_than_what_the_watch_still_shows() {
 }
 
 #[test]
+fn an_answer_that_comes_after_a_later_change_takes_nothing_back() {
+    let fleet = Fleet::default();
+    let before = twin("a", "7", 2);
+    fleet.take(before.clone());
+    fleet.take(twin("a", "9", 3));
+    fleet.wrote(&before, &DeviceTwinStatus::default(), "8".to_owned());
+    fleet.moved(&before, "8".to_owned());
+    let newest = fleet.newest(&before);
+    assert_eq!((newest.resource_version.as_str(), newest.status.expect("a status").observed_generation), ("9", 1));
+}
+
+#[test]
 fn a_write_of_the_finalizer_is_taken_in_when_the_watch_shows_it() {
     let fleet = Fleet::default();
     let mut object = twin("a", "7", 2);
