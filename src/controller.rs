@@ -3,7 +3,6 @@
 //! Reading and writing happen here; what to do is decided by the pure files below each kind and by [`crate::twin`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -16,7 +15,6 @@ use crate::hub::Pools;
 
 pub mod access;
 pub mod backoff;
-mod claims;
 mod clock;
 pub mod connection;
 pub mod device_twin;
@@ -64,7 +62,9 @@ pub struct Context {
     pub queries: Store<TwinQuery>,
     /// All HubConnections, as last seen.
     pub connections: Store<HubConnection>,
-    /// All ClusterHubConnections, as last seen; none when one namespace only is watched.
+    /// Whether kinds of the cluster are read.
+    pub cluster_kinds: ClusterKinds,
+    /// All ClusterHubConnections, as last seen; none when they are not read.
     pub cluster_connections: Store<ClusterHubConnection>,
     /// The labels of namespaces.
     pub namespaces: namespaces::Namespaces,
@@ -75,7 +75,7 @@ pub struct Context {
     /// What is remembered of each DeviceTwin between reconciles.
     pub memory: device_twin::Memory,
     /// Whether every kind was listed: before that, nobody knows which connections there are.
-    pub listed: AtomicBool,
+    pub listed: CancellationToken,
     /// When the operator started.
     pub started: Timestamp,
     /// Delays of objects that failed.
@@ -87,6 +87,17 @@ pub struct Context {
     shutdown: CancellationToken,
     /// Something broke that nobody survives: the program is to end, and to say so.
     fatal: CancellationToken,
+}
+
+/// Whether the kinds that have no namespace are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClusterKinds {
+    /// They are.
+    Read,
+    /// They are not: this operator watches single namespaces.
+    NotWatched,
+    /// They are not: the API server has older kinds than this operator.
+    NotServed,
 }
 
 /// The operator's own settings.
@@ -200,7 +211,7 @@ impl Context {
     /// Why a reference to a connection leads nowhere: there is no such object, or it was not looked at yet.
     #[must_use]
     pub fn unresolved(&self, key: &HubKey) -> Verdict {
-        if !self.listed.load(Ordering::Acquire) {
+        if !self.listed.is_cancelled() {
             return Verdict::new(Status::False, Reason::Pending, "connections are not listed yet");
         }
         if self.connection(key).is_some() {
@@ -208,10 +219,18 @@ impl Context {
         }
         let text = match key {
             HubKey::Namespaced { namespace, .. } => format!("there is no {key} in namespace {namespace}"),
-            HubKey::Cluster(_) if self.settings.namespace.is_some() => {
-                format!("{key} is not read: this operator watches single namespaces, and so no kinds of the cluster")
-            }
-            HubKey::Cluster(_) => format!("there is no {key}"),
+            HubKey::Cluster(_) => match self.cluster_kinds {
+                ClusterKinds::Read => format!("there is no {key}"),
+                ClusterKinds::NotWatched => {
+                    format!(
+                        "{key} is not read: this operator watches single namespaces, and so no kinds of the cluster"
+                    )
+                }
+                ClusterKinds::NotServed => format!(
+                    "{key} is not read: the API server did not serve its kind when this operator started; apply crds/, \
+                     and restart the operator"
+                ),
+            },
         };
         Verdict::new(Status::False, Reason::HubNotFound, text)
     }

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -94,10 +93,8 @@ struct Cursor {
 }
 
 async fn poll(context: Arc<Context>, hub: Arc<Hub>) {
-    while !context.listed.load(Ordering::Acquire) {
-        // Before that nobody knows which twins are claimed, and what their statuses tell.
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    // Before that nobody knows which twins are claimed, and what their statuses tell.
+    context.listed.cancelled().await;
     describe(&context, &hub);
     let cursor = |source| Cursor { source, watermark: hub.progress.saved().map(Watermark::saved), looked_back: None };
     let (devices, modules) = (cursor(Source::Devices), cursor(Source::Modules));
@@ -123,9 +120,9 @@ async fn poll(context: Arc<Context>, hub: Arc<Hub>) {
 
 /// What status tells of twins need not be read again.
 fn describe(context: &Context, hub: &Hub) {
-    for id in context.claimed(&hub.key) {
-        let objects = context.claimants(&hub.key, &id);
-        let views = objects.iter().filter_map(|object| view(hub, &context.status_of(object)?));
+    for id in context.twins.claimed(&hub.key) {
+        let objects = context.twins.claiming(&hub.key, &id);
+        let views = objects.iter().filter_map(|object| view(hub, &context.twins.get(object)?.status?));
         if let Some(view) = views.max_by_key(|view| view.version) {
             hub.views.describe(id, view);
         }
@@ -160,7 +157,7 @@ impl Feed {
         self.costs.push_front(pages);
         let cost = Cost {
             pages: self.costs.iter().copied().max().unwrap_or_default(),
-            claimed: self.context.count_claimed(&self.hub.key),
+            claimed: self.context.twins.counts(&self.hub.key).total,
         };
         let Next { mode, interval } = mode::next(self.finds, cost, interval, rates(&self.hub));
         if mode != self.mode {
@@ -206,7 +203,7 @@ impl Feed {
     }
 
     fn sources(&mut self) -> impl Iterator<Item = &mut Cursor> {
-        let modules = self.context.claims_modules(&self.hub.key);
+        let modules = self.context.twins.counts(&self.hub.key).modules > 0;
         [&mut self.devices].into_iter().chain(modules.then_some(&mut self.modules))
     }
 
@@ -222,7 +219,7 @@ impl Feed {
 
     /// Asks for the claimed twins in turn; how many pages it would take to ask for changes instead.
     async fn rotate(&mut self) -> Result<usize, Unread> {
-        let ids = self.context.claimed(&self.hub.key);
+        let ids = self.context.twins.claimed(&self.hub.key);
         let (by, turn) = mode::cheaper(ids.len(), rates(&self.hub));
         let mut first: Option<Watermark> = None;
         for chunk in ids.chunks(ROWS) {
@@ -315,7 +312,7 @@ async fn poll_source(context: &Context, hub: &Arc<Hub>, mode: Mode, cursor: &mut
 
 /// Queries for claimed twins of which nothing is known; at least one.
 fn unknown(context: &Context, hub: &Hub, source: Source) -> Vec<String> {
-    let claims = context.claimed(&hub.key);
+    let claims = context.twins.claimed(&hub.key);
     // Neither are those known whose status was written by an operator that saved no watermark.
     let unknown = |id: &TwinId| hub.views.look(id).is_none_or(|view| view.updated.is_none());
     let ids = claims.iter().filter(|id| source.holds(id) && unknown(id));
@@ -345,7 +342,7 @@ fn take_all(context: &Context, hub: &Arc<Hub>, rows: Vec<Value>) -> Option<Water
 
 /// Takes a row in, when it says something new of a claimed twin.
 fn take(context: &Context, hub: &Arc<Hub>, row: Twin) {
-    let objects = context.claimants(&hub.key, &row.id);
+    let objects = context.twins.claiming(&hub.key, &row.id);
     if objects.is_empty() {
         return;
     }
@@ -371,11 +368,11 @@ async fn read(context: &Context, hub: &Arc<Hub>, class: Class, id: &TwinId) -> R
                 return Ok(());
             }
             hub.views.answer(id.clone(), twin, began);
-            context.claimants(&hub.key, id).into_iter().for_each(|object| context.triggers.told(object));
+            context.twins.claiming(&hub.key, id).into_iter().for_each(|object| context.triggers.told(object));
         }
         Err(error) if matches!(error.kind(), Kind::DeviceNotFound | Kind::ModuleNotFound) => {
             hub.views.doubt(id);
-            context.claimants(&hub.key, id).into_iter().for_each(|object| context.triggers.twin(object));
+            context.twins.claiming(&hub.key, id).into_iter().for_each(|object| context.triggers.twin(object));
         }
         Err(error) => return Err(error),
     }

@@ -3,7 +3,6 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::{StreamExt as _, future, stream};
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
@@ -18,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::hubs::{HubKey, Hubs};
 use super::{
-    Context, Settings, Triggers, backoff, device_twin, events as published, hub_connection, metrics, namespaces,
-    status, twin_query, twins,
+    ClusterKinds, Context, Settings, Triggers, backoff, device_twin, events as published, hub_connection, metrics,
+    namespaces, status, twin_query, twins,
 };
 use crate::api::{DeviceTwin, HubConnection, TwinQuery};
 use crate::hub::Pools;
@@ -31,6 +30,7 @@ const CONCURRENCY: u16 = 16;
 pub async fn run(
     client: kube::Client,
     settings: Settings,
+    cluster_kinds: ClusterKinds,
     shutdown: CancellationToken,
     started: impl FnOnce(Arc<Context>),
 ) -> Result<(), Stopped> {
@@ -48,8 +48,8 @@ pub async fn run(
     let (queries, query_stream) = watched(scope(&client, namespace), lean, see_deleted(gone.clone(), gone_query));
     let (hubs, hub_stream) = watched(scope(&client, namespace), whole, see_deleted(gone.clone(), gone_hub));
     let see = see_deleted(gone, |connection| Some(Gone::Hub(HubKey::of_cluster(connection))));
-    let whole_cluster = settings.namespace.is_none();
-    let (cluster_hubs, cluster_stream) = if whole_cluster {
+    let with_cluster = cluster_kinds == ClusterKinds::Read;
+    let (cluster_hubs, cluster_stream) = if with_cluster {
         watched(Api::all(client.clone()), whole, see)
     } else {
         (reflector::store().0, stream::pending().boxed())
@@ -61,7 +61,7 @@ pub async fn run(
         client,
         hubs: Hubs::default(),
         backoff: backoff::Backoff::new(settings.pace.retry_first, settings.pace.retry_most),
-        listed: AtomicBool::new(false),
+        listed: CancellationToken::new(),
         started: settings.clock.now(),
         settings,
         metrics: metrics::Metrics::new(budgets.clone()),
@@ -70,6 +70,7 @@ pub async fn run(
         twins_listed: CancellationToken::new(),
         queries: queries.clone(),
         connections: hubs.clone(),
+        cluster_kinds,
         cluster_connections: cluster_hubs.clone(),
         namespaces: namespaces::Namespaces::default(),
         written_queries: status::Written::default(),
@@ -91,12 +92,18 @@ pub async fn run(
         async move {
             context.twins_listed.cancelled().await;
             if let (Ok(()), Ok(())) = (queries.wait_until_ready().await, hubs.wait_until_ready().await)
-                && (!whole_cluster || cluster_hubs.wait_until_ready().await.is_ok())
+                && (!with_cluster || cluster_hubs.wait_until_ready().await.is_ok())
             {
-                context.listed.store(true, Ordering::Release);
+                context.listed.cancel();
                 started(context);
             }
             future::pending::<()>().await;
+        }
+    };
+    let (store, reconcile) = (cluster_hubs, hub_connection::reconcile_cluster);
+    let cluster_connections = async {
+        if with_cluster {
+            control("ClusterHubConnection", store, cluster_stream, cluster_triggers, reconcile, &context).await;
         }
     };
     let controllers = async {
@@ -104,14 +111,7 @@ pub async fn run(
             twins::run(context.clone(), twin_stream, twin_triggers),
             control("TwinQuery", queries, query_stream, query_triggers, twin_query::reconcile, &context),
             control("HubConnection", hubs, hub_stream, hub_triggers, hub_connection::reconcile, &context),
-            control(
-                "ClusterHubConnection",
-                cluster_hubs,
-                cluster_stream,
-                cluster_triggers,
-                hub_connection::reconcile_cluster,
-                &context
-            ),
+            cluster_connections,
             namespaces::watch(&context),
         )
     };

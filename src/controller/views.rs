@@ -1,7 +1,6 @@
 //! What is known of the twins of one connection: little of each, and the whole twin only as long as it is needed.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::Timestamp;
@@ -12,11 +11,7 @@ use crate::twin::view::{ConnectionState, Etag, Twin};
 
 /// Twins as last read, by id. Within a twin's life no version ever goes back, in whatever order answers come.
 #[derive(Debug, Default)]
-pub struct Views {
-    known: RwLock<Known>,
-    /// How many whole twins are in hand.
-    in_hand: AtomicUsize,
-}
+pub struct Views(RwLock<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -103,11 +98,6 @@ impl Views {
         self.read().views.get(id).cloned()
     }
 
-    /// How many whole twins are in hand.
-    pub fn in_hand(&self) -> usize {
-        self.in_hand.load(Ordering::Relaxed)
-    }
-
     /// The twin that changed last but not after `latest`, and when. What only a status tells does not count.
     pub fn newest(&self, latest: Option<Timestamp>) -> Option<(TwinId, Timestamp)> {
         let known = self.read();
@@ -141,7 +131,7 @@ impl Views {
         {
             return view.whole.clone().unwrap_or(twin);
         }
-        self.put(&mut known, id, twin.clone(), Origin::Read);
+        known.put(id, twin.clone(), Origin::Read);
         twin
     }
 
@@ -152,8 +142,8 @@ impl Views {
         let judgement = judge(known.views.get(&id), &row);
         match judgement {
             Judgement::Drop => {}
-            Judgement::Take => self.put(&mut known, id, Arc::new(row), Origin::Row),
-            Judgement::Read => self.put_in_doubt(&mut known, &id),
+            Judgement::Take => known.put(id, Arc::new(row), Origin::Row),
+            Judgement::Read => known.doubt(&id),
             Judgement::Older(since) => known.older(&id, since),
         }
         judgement
@@ -181,65 +171,50 @@ impl Views {
 
     /// What follows from this version of a twin was recorded: the whole of it is needed no longer.
     pub fn release(&self, id: &TwinId, version: i64) {
-        let mut known = self.write();
-        if let Some(view) = known.views.get_mut(id).filter(|view| view.version <= version)
-            && view.whole.take().is_some()
-        {
-            self.in_hand.fetch_sub(1, Ordering::Relaxed);
+        if let Some(view) = self.write().views.get_mut(id).filter(|view| view.version <= version) {
+            view.whole = None;
         }
     }
 
     /// Forgets all twins but these.
     pub fn retain(&self, keep: impl Fn(&TwinId) -> bool) {
-        let mut known = self.write();
-        let gone = known.views.extract_if(|id, _| !keep(id)).filter(|(_, view)| view.whole.is_some()).count();
-        self.in_hand.fetch_sub(gone, Ordering::Relaxed);
+        self.write().views.retain(|id, _| keep(id));
     }
 
     /// The twin may be another than the one known, so that the next reconcile reads it. Rows that are older than what was
     /// known are so all the same.
     pub fn doubt(&self, id: &TwinId) {
-        self.put_in_doubt(&mut self.write(), id);
+        self.write().doubt(id);
     }
 
     /// Forgets a twin that is gone.
     pub fn forget(&self, id: &TwinId) {
-        let gone = self.write().views.remove(id);
-        self.drop(gone);
-    }
-
-    fn put_in_doubt(&self, known: &mut Known, id: &TwinId) {
-        if let Some(view) = known.views.get_mut(id) {
-            view.doubted = true;
-            if view.whole.take().is_some() {
-                self.in_hand.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-    }
-
-    fn put(&self, known: &mut Known, id: TwinId, twin: Arc<Twin>, origin: Origin) {
-        known.taken += 1;
-        let view = View { taken: known.taken, whole: Some(twin.clone()), ..View::of(&twin, origin) };
-        self.in_hand.fetch_add(1, Ordering::Relaxed);
-        self.drop(known.views.insert(id, view));
-    }
-
-    fn drop(&self, view: Option<View>) {
-        if view.is_some_and(|view| view.whole.is_some()) {
-            self.in_hand.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.write().views.remove(id);
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Known> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner)
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Known> {
-        self.known.write().unwrap_or_else(PoisonError::into_inner)
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Known {
+    fn put(&mut self, id: TwinId, twin: Arc<Twin>, origin: Origin) {
+        self.taken += 1;
+        let view = View { taken: self.taken, ..View::of(&twin, origin) };
+        self.views.insert(id, View { whole: Some(twin), ..view });
+    }
+
+    fn doubt(&mut self, id: &TwinId) {
+        if let Some(view) = self.views.get_mut(id) {
+            view.doubted = true;
+            view.whole = None;
+        }
+    }
+
     fn older(&mut self, id: &TwinId, since: Timestamp) {
         if let Some(view) = self.views.get_mut(id) {
             view.older_rows_since.get_or_insert(since);

@@ -13,15 +13,13 @@ pub(super) enum Unread {
     /// A call failed.
     #[error(transparent)]
     Hub(#[from] Error),
-    /// The hub names the same next page again and again.
-    #[error("page {0} of a query is followed by itself")]
-    Loop(usize),
     /// There is no end of pages.
     #[error("a query has more than {MAX_PAGES} pages, more than a hub has twins")]
     Endless,
 }
 
-/// Hands out the pages of a query as they come, for a fleet need not fit into memory twice; how many there were.
+/// Hands out the pages of a query as they come, for a fleet need not fit into memory twice; how many there were. A page that
+/// leads back to itself is the client's to refuse.
 pub(super) async fn each(hub: &Hub, class: Class, text: &str, mut take: impl FnMut(Page)) -> Result<usize, Unread> {
     let caller = hub.caller(class, hub.key.namespace().unwrap_or_default());
     let mut next = None;
@@ -31,8 +29,7 @@ pub(super) async fn each(hub: &Hub, class: Class, text: &str, mut take: impl FnM
         take(page);
         match after {
             None => return Ok(number),
-            Some(after) if next.as_ref() == Some(&after) => return Err(Unread::Loop(number)),
-            Some(after) => next = Some(after),
+            after => next = after,
         }
     }
     Err(Unread::Endless)

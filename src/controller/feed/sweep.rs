@@ -27,9 +27,9 @@ pub(super) async fn run(context: Arc<Context>, hub: Arc<Hub>) {
 /// One sweep, which takes as long as the interval.
 async fn sweep(context: &Context, hub: &Arc<Hub>, interval: Duration) {
     let began = Instant::now();
-    let ids = context.claimed(&hub.key);
+    let ids = context.twins.claimed(&hub.key);
     // What nobody claims is not followed: should it be claimed again, it is read anew.
-    hub.views.retain(|id| !context.claimants(&hub.key, id).is_empty());
+    hub.views.retain(|id| context.twins.claims(&hub.key, id));
     let by = mode::sweep(ids.len(), interval, rates(hub));
     let chunks = ids.chunks(ROWS);
     let count = u32::try_from(chunks.len()).unwrap_or(u32::MAX).max(1);
@@ -77,7 +77,7 @@ async fn by_pages(context: &Context, hub: &Hub, chunk: &[TwinId]) -> Result<(), 
             rows::Finding::Moved => hub.views.doubt(id),
             rows::Finding::Connection(version, state) => hub.views.connection(id, version, state),
         }
-        context.claimants(&hub.key, id).into_iter().for_each(|object| context.triggers.twin(object));
+        context.twins.claiming(&hub.key, id).into_iter().for_each(|object| context.triggers.twin(object));
     }
     Ok(())
 }
