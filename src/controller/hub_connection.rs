@@ -69,9 +69,9 @@ async fn look(connection: Connection, context: Arc<Context>) -> Result<Action, s
         hub.look_now();
     }
     let mut status = record(&before, generation, &verdict, secret_version, now);
-    status.feed = match &entry {
-        Entry::Usable(hub) => hub.progress.told().or(before.feed.clone()),
-        Entry::Broken(_) => before.feed.clone(),
+    (status.feed, status.budget) = match &entry {
+        Entry::Usable(hub) => (hub.progress.told().or(before.feed.clone()), Some(hub.budget_status())),
+        Entry::Broken(_) => (before.feed.clone(), before.budget.clone()),
     };
     status.last_handled_reconcile_at = asked.or(before.last_handled_reconcile_at.clone());
     if status != before {
@@ -142,6 +142,10 @@ fn put_in_place(
             let watermark = saved(context, connection);
             let seat = context.budgets.seat(&host, size(connection));
             let hub = Arc::new(Hub::new(key.clone(), client, seat, settings(connection), source, watermark));
+            let before = connection.newest(&context.written_hubs).0;
+            if let Some(until) = before.budget.and_then(|budget| budget.throttled_until) {
+                hub.honour(until.0);
+            }
             context.hubs.put(key.clone(), Entry::Usable(hub.clone()), context.settings.clock.now());
             feed::start(context.clone(), hub.clone());
             (Entry::Usable(hub), version)

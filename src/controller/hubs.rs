@@ -187,7 +187,12 @@ impl Hub {
     pub fn budget_status(&self) -> BudgetStatus {
         BudgetStatus {
             shared_with: i32::try_from(self.seat.shared_with()).unwrap_or(i32::MAX),
-            throttled_until: self.seat.throttled_until().map(Time),
+            // In whole seconds: the API server keeps no more, and a part of one would look like news each time.
+            throttled_until: self
+                .seat
+                .throttled_until()
+                .and_then(|until| Timestamp::from_second(until.as_second()).ok())
+                .map(Time),
         }
     }
 
