@@ -139,10 +139,11 @@ fn put_in_place(
                 hub.renew(client, source);
                 return (Entry::Usable(hub), version);
             }
-            let watermark = saved(context, connection);
+            // What an operator before this one wrote down.
+            let before = connection.newest(&context.written_hubs).0;
+            let watermark = before.feed.and_then(|feed| feed.watermark).map(|time| time.0);
             let seat = context.budgets.seat(&host, size(connection));
             let hub = Arc::new(Hub::new(key.clone(), client, seat, settings(connection), source, watermark));
-            let before = connection.newest(&context.written_hubs).0;
             if let Some(until) = before.budget.and_then(|budget| budget.throttled_until) {
                 hub.honour(until.0);
             }
@@ -179,11 +180,6 @@ fn settings(connection: &Connection) -> HubSettings {
             Some(device_twin::DriftPolicy::Correct) | None => DriftPolicy::Correct,
         },
     }
-}
-
-/// The watermark that was saved.
-fn saved(context: &Context, connection: &Connection) -> Option<Timestamp> {
-    Some(connection.newest(&context.written_hubs).0.feed?.watermark?.0)
 }
 
 /// The hub's size, and the share of it that may be taken.

@@ -9,7 +9,7 @@ use hubtwin::hub::{
 use hubtwin::local_hub::knobs::{Knobs, Limits};
 use hubtwin::local_hub::{self, LocalHub, Running};
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -106,6 +106,7 @@ async fn a_hub_that_is_pressed_refuses_next_to_nothing() {
 /// Nothing but one probe an hour reaches a hub whose messages of the day are used up, and its end is noticed.
 #[tokio::test]
 async fn a_day_whose_messages_are_used_up_is_survived() {
+    let until = |status: &Value| status["budget"]["throttledUntil"].as_str().map(str::to_owned);
     let stage = Stage::new().await;
     for name in ["pump", "valve"] {
         stage.register(name).await;
@@ -115,20 +116,32 @@ async fn a_day_whose_messages_are_used_up_is_survived() {
     let spent = Limits { daily_messages: Some(0), ..Limits::of(local_hub::throttle::Tier::S3) };
     stage.hub.set_knobs(Knobs { limits: Some(spent), ..Knobs::default() });
     stage.sees(CONNECTION, "plant-hub", "Ready=False QuotaExceeded").await;
-    let refused = || ["query.403", "twin.get.403", "twin.patch.403"].map(|name| stage.hub.count(name)).iter().sum();
-    let before: u64 = refused();
+    let refused = |stage: &Stage| -> u64 {
+        ["query.403", "twin.get.403", "twin.patch.403"].map(|name| stage.hub.count(name)).iter().sum()
+    };
+    let before = refused(&stage);
     for probe in 1..=3 {
         // Work goes on, and none of it reaches the hub.
         stage.apply(&twin("valve").tags(json!({"a": probe}))).await;
         stage.sees(TWIN, "valve", "Ready=False QuotaExceeded").await;
-        assert_eq!(refused(), before + probe - 1);
+        assert_eq!(refused(&stage), before + probe - 1);
         stage.clock.advance(Duration::from_secs(3601));
-        eventually("one probe reaches the hub", || async { is_true(refused() == before + probe, refused()) }).await;
+        eventually("one probe reaches the hub", || async {
+            is_true(refused(&stage) == before + probe, refused(&stage))
+        })
+        .await;
     }
+    // Another operator keeps to what this one was told.
+    stage.sees_status(CONNECTION, "plant-hub", "until when", |status| until(status).is_some()).await;
+    let stage = stage.stop().await.start().await;
+    stage.apply(&twin("valve").tags(json!({"a": 4}))).await;
+    stage.sees(TWIN, "valve", "Ready=False QuotaExceeded").await;
+    assert_eq!(refused(&stage), before + 3);
     stage.hub.set_knobs(Knobs::default());
     stage.clock.advance(Duration::from_secs(3601));
     stage.sees(CONNECTION, "plant-hub", "Ready=True Connected").await;
     stage.sees(TWIN, "valve", SYNCED).await;
-    assert_eq!(refused(), before + 3);
+    assert_eq!(refused(&stage), before + 3);
+    stage.sees_status(CONNECTION, "plant-hub", "no longer", |status| until(status).is_none()).await;
     stage.end().await;
 }
