@@ -57,7 +57,19 @@ fn excuse(story: &Story<'_>, part: Part, at: &Path, value: &Value, write: &TwinW
             return Some("left: the documented hole");
         }
     }
+    if emptied(story, part, at, value) {
+        return Some("left: emptied while another object named something below it");
+    }
     handed_over(story, part, at, value, write).then_some("left: handed over to an object that then let it go")
+}
+
+/// An object whose last leaf went, and that stayed for another that named something below it: the plan removes no ancestor
+/// of what another object claims.
+fn emptied(story: &Story<'_>, part: Part, at: &Path, value: &Value) -> bool {
+    let below = |named: &Path| named != at && named.starts_with(at);
+    let names = |revision: &Revision| revision.spec.leaves(part).keys().any(below);
+    let empty = value.as_object().is_some_and(serde_json::Map::is_empty);
+    empty && story.subjects.iter().filter(|subject| subject.revisions.iter().any(names)).count() > 1
 }
 
 /// The hole: the last operator that knew the leaf died with what it knew, and the leaf left the spec before another one

@@ -118,11 +118,11 @@ fn lawful(story: &Story<'_>, write: &TwinWrite, before: &Contents, after: &Conte
     nothing_equal_is_sent(write, before)?;
     let mut why_not = Vec::new();
     for subject in story.subjects.iter().filter(|subject| subject.made <= write.answered) {
-        let claimed = claimed(story, subject, write);
+        let others = others(story, subject, write);
         let sent = sent(story, write);
         for revision in &known_revisions(story, subject, write) {
             for ledger in known_ledgers(story, subject, write, before) {
-                match allows(revision, ledger.as_ref(), &sent, &claimed, before, after) {
+                match allows(revision, ledger.as_ref(), &sent, &others, before, after) {
                     Ok(()) => return Ok(()),
                     Err(why) => why_not.push(format!("{} at generation {}: {why}", subject.name, revision.generation)),
                 }
@@ -149,17 +149,29 @@ fn known_revisions(story: &Story<'_>, subject: &Subject, write: &TwinWrite) -> V
     revisions
 }
 
-/// What other objects name, as the operator must have known: it told so in their statuses.
-fn claimed(story: &Story<'_>, subject: &Subject, write: &TwinWrite) -> [BTreeSet<Path>; 2] {
-    let others = story.subjects.iter().filter(|other| other.uid != subject.uid && other.deleting.is_none());
-    let known: Vec<&Revision> = others
+/// What other objects name in a section.
+struct Others {
+    /// As the operator must have known: it told so in their statuses.
+    known: BTreeSet<Path>,
+    /// At any time.
+    ever: BTreeSet<Path>,
+}
+
+fn others(story: &Story<'_>, subject: &Subject, write: &TwinWrite) -> [Others; 2] {
+    let known = story.subjects.iter().filter(|other| other.uid != subject.uid && other.deleting.is_none());
+    let known: Vec<&Revision> = known
         .filter_map(|other| {
             let told = story.landed(other, write.asked).rfind(|status| status.answered < write.asked)?;
             let last = other.revisions.iter().rfind(|revision| revision.from <= write.answered)?;
             (last.generation == generation(&told.status) && last.spec.active()).then_some(last)
         })
         .collect();
-    PARTS.map(|part| known.iter().flat_map(|revision| revision.spec.leaves(part).into_keys()).collect())
+    let ever = story.subjects.iter().filter(|other| other.uid != subject.uid).flat_map(|other| &other.revisions);
+    let ever: Vec<&Revision> = ever.collect();
+    let named = |revisions: &[&Revision], part: Part| {
+        revisions.iter().flat_map(|revision| revision.spec.leaves(part).into_keys()).collect()
+    };
+    PARTS.map(|part| Others { known: named(&known, part), ever: named(&ever, part) })
 }
 
 /// What the operator can have taken for its ledger: the last that the API server has, or what it wanted to write since.
@@ -248,16 +260,16 @@ fn allows(
     revision: &Revision,
     ledger: Option<&Contents>,
     sent: &[Contents],
-    claimed: &[BTreeSet<Path>; 2],
+    others: &[Others; 2],
     before: &Contents,
     after: &Contents,
 ) -> Result<(), String> {
-    for (part, claimed) in PARTS.into_iter().zip(claimed) {
+    for (part, others) in PARTS.into_iter().zip(others) {
         let spec = revision.spec.leaves(part);
         let base = ledger.map(|ledger| leaves(ledger.part(part)));
         let (old, new) = (leaves(before.part(part)), leaves(after.part(part)));
         for (at, value) in &new {
-            if old.get(at) == Some(value) || emptied(at, value, before.part(part), claimed) {
+            if old.get(at) == Some(value) || emptied(at, value, before.part(part), &others.ever) {
                 continue;
             }
             may_set(revision, &spec, base.as_ref(), at, value, old.get(at))?;
@@ -270,7 +282,7 @@ fn allows(
             if !filled && (!ours || spec.contains_key(at)) {
                 return Err(format!("{}{} = {value} goes, and is not ours to remove", part.prefix(), show(at)));
             }
-            if !filled && claimed.contains(at) {
+            if !filled && others.known.contains(at) {
                 return Err(format!("{}{} goes, and another object names it", part.prefix(), show(at)));
             }
         }
@@ -279,10 +291,10 @@ fn allows(
 }
 
 /// Whether the last leaf of an object went, and the object itself stays for another that names something below it.
-fn emptied(at: &Path, value: &Value, before: &Object, claimed: &BTreeSet<Path>) -> bool {
+fn emptied(at: &Path, value: &Value, before: &Object, others: &BTreeSet<Path>) -> bool {
     let empty = value.as_object().is_some_and(Object::is_empty);
     let had = get(before, at).and_then(Value::as_object).is_some_and(|object| !object.is_empty());
-    empty && had && claimed.iter().any(|claim| claim != at && claim.starts_with(at))
+    empty && had && others.iter().any(|named| named != at && named.starts_with(at))
 }
 
 fn may_set(

@@ -42,6 +42,13 @@ impl Section<'_> {
         self.claimed.iter().any(|claim| claim.starts_with(at) || at.starts_with(claim))
     }
 
+    /// Whether another object takes the leaf over as it is: it names it, or something that goes into an empty object. A leaf
+    /// below what another one names is removed: kept, it would belong to nobody, and be in the way of that one for ever.
+    fn handed_over(&self, at: &Path, theirs: &Value) -> bool {
+        let names_below = || self.claimed.iter().any(|claim| claim != at && claim.starts_with(at));
+        self.claimed.contains(at) || (theirs.is_object() && names_below())
+    }
+
     /// Whether the hub's leaf at this place is ours to destroy.
     fn ours(&self, at: &Path, theirs: &Value) -> bool {
         !self.claimed(at) && self.base(at).is_some_and(|base| same(base, theirs))
@@ -86,7 +93,7 @@ impl Section<'_> {
                 None => verdict.rows.push("gone"),
                 // An empty object of ours that others filled is theirs now.
                 Some(theirs) if !is_leaf(theirs) || !same(base, theirs) => verdict.rows.push("released"),
-                Some(_) if self.claimed(at) => verdict.rows.push("handed over"),
+                Some(theirs) if self.handed_over(at, theirs) => verdict.rows.push("handed over"),
                 Some(_) => {
                     verdict.rows.push("remove");
                     verdict.remove.insert(at.clone());
